@@ -1,0 +1,1 @@
+"""Where radiographs come from, what is known of each, and who belongs to which split."""

@@ -1,0 +1,1 @@
+"""Numbers that judge a classifier: metrics, calibration, operating points."""

@@ -1,0 +1,1 @@
+"""Predictions from a model bundle, with their explanation, without TensorFlow."""
