@@ -6,6 +6,7 @@ reads environment variables of its own.
 
 import json
 import os
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def remember(settings: Settings, name: str, value: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old text or the new, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     temporary.write_text(text)
     temporary.replace(path)
 

@@ -1,0 +1,6 @@
+import streamlit as st
+
+from pages import require_frame
+
+require_frame()
+st.title("Browse")

@@ -1,0 +1,8 @@
+"""Predict."""
+
+import streamlit as st
+
+from pages import require_frame
+
+require_frame()
+st.title("Predict")

@@ -1,0 +1,7 @@
+"""`python -m pneumo …`."""
+
+import sys
+
+from pneumo.cli import main
+
+sys.exit(main())

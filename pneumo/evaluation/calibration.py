@@ -1,0 +1,60 @@
+"""From logits to probabilities that mean what they say."""
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
+
+
+def probability(logits: np.ndarray | float, *, temperature: float) -> np.ndarray:
+    """Calibrated probability of PNEUMONIA: the sigmoid of logit / temperature.
+
+    Returns: float64, of the same shape.
+    """
+    return np.asarray(expit(np.asarray(logits, dtype=np.float64) / temperature))
+
+
+def inverse_probability(probabilities: float, *, temperature: float) -> float:
+    """The logit that `probability` maps to this probability."""
+    return float(logit(probabilities) * temperature)
+
+
+def binary_cross_entropy(is_pneumonia: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean negative log likelihood, in nats; certainty is limited to 1e-7 as in Keras."""
+    certain = np.clip(probabilities, 1e-7, 1 - 1e-7)
+    return float(-np.mean(np.where(is_pneumonia, np.log(certain), np.log1p(-certain))))
+
+
+def fit_temperature(is_pneumonia: np.ndarray, logits: np.ndarray) -> float:
+    """The temperature with the least cross-entropy on these (validation) images.
+
+    Temperature scaling: Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
+    The search stays within [0.05, 20]: images that a model separates perfectly would pull the
+    temperature to zero and every probability to certainty.
+
+    Args:
+        is_pneumonia: bool or 0/1, shape (images,).
+        logits: shape (images,).
+    """
+    result = minimize_scalar(
+        lambda log_temperature: binary_cross_entropy(
+            is_pneumonia, probability(logits, temperature=float(np.exp(log_temperature)))
+        ),
+        bounds=(np.log(0.05), np.log(20.0)),
+        method="bounded",
+    )
+    return float(np.exp(result.x))
+
+
+def expected_calibration_error(
+    is_pneumonia: np.ndarray, probabilities: np.ndarray, *, bins: int = 10
+) -> float:
+    """Mean distance between the stated probability and the observed share, over equal bins.
+
+    Naeini et al., AAAI 2015, with bins of equal width over [0, 1].
+    """
+    truth = np.asarray(is_pneumonia, dtype=float)
+    index = np.minimum((probabilities * bins).astype(int), bins - 1)
+    gaps = [
+        abs((truth[index == bin_] - probabilities[index == bin_]).sum()) for bin_ in range(bins)
+    ]
+    return float(np.sum(gaps) / truth.size)

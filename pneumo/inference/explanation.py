@@ -1,0 +1,113 @@
+"""Why a network said what it said: the head in NumPy, its gradient, Grad-CAM.
+
+Between the last feature map and the logit stand only a pooling and a few dense layers. Their
+gradient is a handful of matrix products, so an explanation needs no second pass through the
+backbone and no TensorFlow.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseLayer:
+    """A fully connected layer.
+
+    Attributes:
+        kernel: float32, shape (inputs, outputs).
+        bias: float32, shape (outputs,).
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What turns the last feature map into a logit: pooling, dense layers with ReLU between.
+
+    Attributes:
+        pooling: "flatten" or "average".
+        layers: the last one has a single output, the logit.
+    """
+
+    pooling: Literal["flatten", "average"]
+    layers: tuple[DenseLayer, ...]
+
+    def logit(self, feature_map: np.ndarray) -> float:
+        """The logit of a feature map of shape (rows, columns, channels)."""
+        return float(self._activations(feature_map)[-1][0])
+
+    def gradient(self, feature_map: np.ndarray) -> np.ndarray:
+        """The derivative of the logit by each number of the feature map.
+
+        We explain the logit: a saturated sigmoid has vanishing gradients.
+
+        Args:
+            feature_map: float32, shape (rows, columns, channels).
+
+        Returns: float32, of the same shape.
+        """
+        activations = self._activations(feature_map)
+        gradient = self.layers[-1].kernel[:, 0]
+        for layer, output in zip(self.layers[-2::-1], activations[-2::-1], strict=True):
+            gradient = layer.kernel @ (gradient * (output > 0))
+        if self.pooling == "flatten":
+            return np.asarray(gradient.reshape(feature_map.shape))
+        positions = feature_map.shape[0] * feature_map.shape[1]
+        return np.broadcast_to(gradient / positions, feature_map.shape)
+
+    def _activations(self, feature_map: np.ndarray) -> list[np.ndarray]:
+        """The output of each layer."""
+        if self.pooling == "flatten":
+            value = feature_map.reshape(-1)
+        else:
+            value = feature_map.mean(axis=(0, 1))
+        outputs = []
+        for layer in self.layers:
+            value = value @ layer.kernel + layer.bias
+            if layer is not self.layers[-1]:
+                value = np.maximum(value, 0)
+            outputs.append(value)
+        return outputs
+
+    def save(self, path: Path) -> None:
+        """Write the head as an `.npz` file."""
+        arrays: dict[str, np.ndarray] = {}
+        for number, layer in enumerate(self.layers):
+            arrays[f"kernel_{number}"], arrays[f"bias_{number}"] = layer.kernel, layer.bias
+        np.savez(path, allow_pickle=False, pooling=self.pooling, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            count = sum(name.startswith("kernel_") for name in arrays.files)
+            layers = tuple(
+                DenseLayer(kernel=arrays[f"kernel_{number}"], bias=arrays[f"bias_{number}"])
+                for number in range(count)
+            )
+            return cls(pooling=str(arrays["pooling"]), layers=layers)  # type: ignore[arg-type]
+
+
+def grad_cam(feature_map: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Gradient-weighted class activation map (Selvaraju et al., ICCV 2017).
+
+    The weight of a channel is the mean of its gradient; the map is the positive part of the
+    weighted sum of the channels, scaled so that its peak is 1.
+
+    Args:
+        feature_map: float32, shape (rows, columns, channels).
+        gradient: of the score to explain by the feature map, of the same shape; negate it to
+            explain the opposite score.
+
+    Returns: float32, shape (rows, columns), in [0, 1]; all zero where nothing speaks for the
+        score.
+    """
+    weights = gradient.mean(axis=(0, 1))
+    heat = np.maximum(feature_map @ weights, 0)
+    peak = heat.max()
+    return np.asarray(heat / peak if peak > 0 else heat, dtype=np.float32)

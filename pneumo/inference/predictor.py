@@ -1,0 +1,111 @@
+"""From a radiograph to a verdict with its probability and its heat map."""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pneumo.evaluation import calibration
+from pneumo.inference.bundle import Bundle
+from pneumo.inference.explanation import Head, grad_cam
+from pneumo.inference.interpreter import InterpreterPool
+from pneumo.radiograph import Radiograph, to_model_input
+
+Verdict = Literal["NORMAL", "PNEUMONIA"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model says of a radiograph.
+
+    Attributes:
+        logit: as the network gives it.
+        probability: of PNEUMONIA, calibrated.
+        threshold: probability from which the verdict is PNEUMONIA.
+        flags: doubts about the film itself, in plain words.
+        heat_map: Grad-CAM, float32, shape (rows, columns) of the last feature map, in [0, 1]:
+            where the film speaks for PNEUMONIA.
+        heat_map_normal: the same for NORMAL.
+        milliseconds: from radiograph to heat map.
+        model: name of the bundle.
+        model_digest: SHA-256 of the file that predicted.
+    """
+
+    logit: float
+    probability: float
+    threshold: float
+    flags: tuple[str, ...]
+    heat_map: np.ndarray
+    heat_map_normal: np.ndarray
+    milliseconds: float
+    model: str
+    model_digest: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """At the model's balanced operating point."""
+        return "PNEUMONIA" if self.probability >= self.threshold else "NORMAL"
+
+    @property
+    def confidence(self) -> float:
+        """The calibrated probability of the verdict that was given."""
+        return self.probability if self.verdict == "PNEUMONIA" else 1 - self.probability
+
+    @property
+    def wording(self) -> str:
+        """The verdict in the words that users of such tools know."""
+        return f"Prediction: {self.verdict.capitalize()}, confidence {self.confidence:.2%}".replace(
+            "%", " %"
+        )
+
+
+class Predictor:
+    """A model bundle, loaded and ready; safe to share between threads.
+
+    Args:
+        bundle: the model.
+        workers: predictions that can run at once; the cores by default.
+    """
+
+    def __init__(self, bundle: Bundle, *, workers: int | None = None) -> None:
+        self.bundle = bundle
+        self._interpreters = InterpreterPool(bundle.litert, workers=workers)
+        self._head = Head.load(bundle.head)
+
+    @property
+    def workers(self) -> int:
+        """Predictions that can run at once."""
+        return self._interpreters.workers
+
+    def predict(self, radiograph: Radiograph) -> Prediction:
+        """Verdict, probability and heat maps of one radiograph."""
+        begin = time.perf_counter()
+        card = self.bundle.card
+        picture = to_model_input(radiograph, size=card.image_size)
+        output = self._interpreters.run(picture[np.newaxis])
+        logit = float(output["logit"][0, 0])
+        feature_map = output["feature_map"][0]
+        gradient = self._head.gradient(feature_map)
+        return Prediction(
+            logit=logit,
+            probability=float(calibration.probability(logit, temperature=card.temperature)),
+            threshold=card.operating_points["balanced"].threshold,
+            flags=doubts(radiograph, image_size=card.image_size),
+            heat_map=grad_cam(feature_map, gradient),
+            heat_map_normal=grad_cam(feature_map, -gradient),
+            milliseconds=1000 * (time.perf_counter() - begin),
+            model=card.name,
+            model_digest=self.bundle.digest,
+        )
+
+
+def doubts(radiograph: Radiograph, *, image_size: int) -> tuple[str, ...]:
+    """What about a film makes its verdict doubtful, in plain words."""
+    height, width = radiograph.pixels.shape
+    flags = []
+    if min(height, width) < image_size:
+        flags.append(f"Small image: {width}×{height} pixels, the model reads {image_size}.")
+    if np.ptp(radiograph.pixels) < 32:
+        flags.append("Hardly any contrast: this may be a blank image.")
+    return tuple(flags)

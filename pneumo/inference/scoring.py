@@ -1,0 +1,105 @@
+"""Many radiographs at once: predictions for files, figures for a split."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pneumo import radiograph
+from pneumo.evaluation.metrics import Metrics, measure
+from pneumo.inference.predictor import Prediction, Predictor
+from pneumo.radiograph import UnreadableRadiograph
+from pneumo.settings import ImageLimits
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilePrediction:
+    """What became of one file: a prediction, or the reason why there is none.
+
+    Attributes:
+        path: as it was given.
+        prediction: None where the file could not be read.
+        error: "" where it could.
+    """
+
+    path: Path
+    prediction: Prediction | None
+    error: str = ""
+
+
+def predict_files(
+    predictor: Predictor, paths: Iterable[Path], *, limits: ImageLimits
+) -> Iterator[FilePrediction]:
+    """Predictions in the order of the paths, as they come, on all cores."""
+
+    def predict(path: Path) -> FilePrediction:
+        try:
+            film = radiograph.read_file(path, limits=limits)
+        except UnreadableRadiograph as error:
+            return FilePrediction(path=path, prediction=None, error=str(error))
+        except OSError as error:
+            reason = f"The file cannot be opened: {error.strerror}."
+            return FilePrediction(path=path, prediction=None, error=reason)
+        return FilePrediction(path=path, prediction=predictor.predict(film))
+
+    with ThreadPoolExecutor(predictor.workers) as pool:
+        yield from pool.map(predict, paths)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A model's answers on a split.
+
+    Attributes:
+        predictions: one row an image: path, label, subtype, patient, logit, probability,
+            verdict.
+        unreadable: files left out, with their reasons.
+    """
+
+    metrics: Metrics
+    predictions: pd.DataFrame
+    unreadable: tuple[FilePrediction, ...]
+
+
+def evaluate(
+    predictor: Predictor,
+    images: pd.DataFrame,
+    root: Path,
+    *,
+    limits: ImageLimits,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """A model's answers on catalogued images, and their figures.
+
+    Args:
+        images: rows of a catalog.
+        root: the folder that their paths are relative to.
+        progress: called with the images done and their number.
+
+    Raises:
+        ValueError: not a single image can be read.
+    """
+    logits, probabilities, readable, unreadable = [], [], [], []
+    files = predict_files(predictor, (root / path for path in images["path"]), limits=limits)
+    for done, file in enumerate(files, start=1):
+        readable.append(file.prediction is not None)
+        if file.prediction is None:
+            unreadable.append(file)
+        else:
+            logits.append(file.prediction.logit)
+            probabilities.append(file.prediction.probability)
+        if progress is not None:
+            progress(done, len(images))
+    threshold = predictor.bundle.card.operating_points["balanced"].threshold
+    table = images.loc[np.array(readable, dtype=bool), ["path", "label", "subtype", "patient"]]
+    table = table.assign(logit=logits, probability=probabilities)
+    table["verdict"] = np.where(table["probability"] >= threshold, "PNEUMONIA", "NORMAL")
+    metrics = measure(
+        (table["label"] == "PNEUMONIA").to_numpy(),
+        table["probability"].to_numpy(),
+        threshold=threshold,
+    )
+    return Evaluation(metrics=metrics, predictions=table, unreadable=tuple(unreadable))

@@ -1,0 +1,282 @@
+"""The training process: `python -m pneumo.training.fit RUN_FOLDER`.
+
+A loop of our own instead of `Model.fit`: curves come from exact metrics, a stop takes effect
+within a step, and the frozen backbone runs outside Keras.
+"""
+
+import datetime
+import importlib.metadata
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pneumo import export, settings
+from pneumo.evaluation import calibration, operating_point
+from pneumo.evaluation.metrics import measure, roc_auc
+from pneumo.inference import bundle
+from pneumo.inference.card import (
+    DATA_CREDIT,
+    SYNTHETIC_CREDIT,
+    WEIGHTS_CREDIT,
+    Measurement,
+    ModelCard,
+)
+from pneumo.settings import Settings
+from pneumo.training import classifier as classifiers
+from pneumo.training import recipe as recipes
+from pneumo.training.classifier import Classifier
+from pneumo.training.features import FeatureExtractor
+from pneumo.training.journal import Journal
+from pneumo.training.pipeline import Pictures, augmented_batches, read_pictures
+from pneumo.training.recipe import Recipe
+from pneumo.training.runs import Run
+
+LARGEST_LOGIT_DIFFERENCE = 0.01
+"""What conversion to LiteRT may change in a logit: less than any figure we show."""
+
+
+def train(run: Run, installation: Settings) -> None:
+    """Work off a run from its folder: read, fit, calibrate, write the bundle.
+
+    Args:
+        run: made by `runs.create`.
+        installation: folders and limits.
+    """
+    with Journal(run) as journal:
+        begin = time.time()
+        recipe, data = run.recipe, run.data
+        splits, unreadable = read_pictures(
+            run.images(),
+            size=recipe.image_size,
+            limits=installation.image_limits,
+            cache=installation.cache,
+            fingerprint=data.fingerprint,
+            progress=lambda done, total: journal.activity("Reading images", done, total),
+        )
+        for entry in unreadable:
+            journal.log(f"Left out {entry.path}: {entry.reason}")
+        journal.activity("Building the network")
+        shipped = installation.shipped_models / bundle.DEFAULT_MODEL / bundle.KERAS
+        classifier = classifiers.build(recipe, shipped=shipped)
+        journal.log(f"The backbone starts from {classifier.started_from} weights")
+        extractor = FeatureExtractor(classifier, recipe, installation)
+        fitted = _Fit(run, recipe, classifier, extractor, splits, journal)
+        fitted.run_epochs()
+        journal.activity("Writing the model")
+        _write_bundle(run, fitted, splits["validation"], seconds=time.time() - begin)
+        stopped = fitted.epochs_done < recipe.epochs
+        journal.finish(
+            stopped=stopped,
+            message=f"{'Stopped' if stopped else 'Finished'} after {fitted.epochs_done} of "
+            f"{recipe.epochs} epochs and {time.time() - begin:.0f} s",
+        )
+
+
+class _Fit:
+    """The state of a fit: head, optimizer, features, and how far it is."""
+
+    def __init__(
+        self,
+        run: Run,
+        recipe: Recipe,
+        classifier: Classifier,
+        extractor: FeatureExtractor,
+        splits: dict[str, Pictures],
+        journal: Journal,
+    ) -> None:
+        self.recipe = recipe
+        self.classifier = classifier
+        self.extractor = extractor
+        self.epochs_done = 0
+        self._run = run
+        self._journal = journal
+        self._pictures = splits["train"]
+        self._head = classifier.head
+        self._optimizer = keras.optimizers.Adam(
+            recipe.learning_rate, weight_decay=recipe.weight_decay or None
+        )
+        self._weights = _class_weights(self._pictures, enabled=recipe.class_weights)
+        self._validation_truth = splits["validation"].is_pneumonia
+        self._validation_features = self._features_of(splits["validation"].pixels, "validation")
+        self._view_features = [self._view(number) for number in range(recipe.cached_views)]
+
+    def run_epochs(self) -> None:
+        """Train until the last epoch, or until somebody asks for a stop."""
+        steps = int(np.ceil(len(self._pictures) / self.recipe.batch_size))
+        total = steps * self.recipe.epochs
+        for epoch in range(self.recipe.epochs):
+            begin = time.perf_counter()
+            truth, logits = [], []
+            for step, (features, is_pneumonia) in enumerate(self._batches(epoch), start=1):
+                loss, batch_logits = self._step(features, is_pneumonia)
+                truth.append(is_pneumonia)
+                logits.append(batch_logits.numpy())
+                done = epoch * steps + step
+                self._journal.step({"epoch": epoch + 1, "step": done, "loss": float(loss)})
+                self._journal.activity("Training", done, total)
+                if self._run.stop_requested:
+                    return
+            row = {"epoch": epoch + 1, "seconds": time.perf_counter() - begin}
+            row |= self._figures("train", np.concatenate(truth), np.concatenate(logits))
+            row |= self._figures("validation", self._validation_truth, self.validation_logits())
+            self._journal.epoch(row)
+            self.epochs_done = epoch + 1
+
+    def validation_logits(self) -> np.ndarray:
+        """Logits of the validation pictures, without dropout, float32, shape (images,)."""
+        return self._head.predict(self._validation_features, batch_size=256, verbose=0)[:, 0]
+
+    @tf.function(reduce_retracing=True)
+    def _step(self, features: tf.Tensor, is_pneumonia: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One update of the head. Returns the weighted loss and the logits before it."""
+        with tf.GradientTape() as tape:
+            logits = self._head(features, training=True)[:, 0]
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(is_pneumonia, logits)
+            loss = tf.reduce_mean(
+                losses * tf.gather(self._weights, tf.cast(is_pneumonia, tf.int32))
+            )
+        variables = self._head.trainable_variables
+        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss, logits
+
+    def _batches(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Features and labels of one epoch, shuffled."""
+        order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self._pictures))
+        size = self.recipe.batch_size
+        rows = (order[start : start + size] for start in range(0, len(order), size))
+        if self._view_features:
+            view = self._view_features[epoch % len(self._view_features)]
+            features = (view[chosen] for chosen in rows)
+        else:
+            augmented = augmented_batches(
+                self._pictures,
+                self.recipe.augmentation,
+                order=order,
+                batch=size,
+                seed=(self.recipe.seed, epoch),
+            )
+            features = (self.extractor.features(pictures) for pictures in augmented)
+        labels = self._pictures.is_pneumonia[order]
+        for start, batch in zip(range(0, len(order), size), features, strict=True):
+            yield batch, labels[start : start + size]
+
+    def _view(self, number: int) -> np.ndarray:
+        """Features of an augmented view of every training picture."""
+        views = augmented_batches(
+            self._pictures,
+            self.recipe.augmentation,
+            order=np.arange(len(self._pictures)),
+            batch=64,
+            seed=(self.recipe.seed, number),
+        )
+        name = f"Computing features, view {number + 1} of {self.recipe.cached_views}"
+        features: list[np.ndarray] = []
+        for pictures in views:
+            features.append(self.extractor.features(pictures))
+            self._journal.activity(name, sum(map(len, features)), len(self._pictures))
+        return np.concatenate(features)
+
+    def _features_of(self, pixels: np.ndarray, split: str) -> np.ndarray:
+        features: list[np.ndarray] = []
+        for chunk in self.extractor.chunks(pixels):
+            features.append(chunk)
+            done = sum(map(len, features))
+            self._journal.activity(f"Computing features of {split}", done, len(pixels))
+        return np.concatenate(features)
+
+    def _figures(self, split: str, truth: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+        """A split's columns of `epochs.csv`, at logit 0."""
+        called, is_pneumonia = logits >= 0, truth == 1
+        losses = np.logaddexp(0, logits) - truth * logits
+        auc = roc_auc(truth, logits)
+        return {
+            f"{split}_loss": float(np.mean(losses * self._weights.numpy()[truth.astype(int)])),
+            f"{split}_accuracy": float(np.mean(called == is_pneumonia)),
+            f"{split}_auc": float("nan") if auc is None else auc,
+            f"{split}_sensitivity": float(np.mean(called[is_pneumonia])),
+            f"{split}_specificity": float(np.mean(~called[~is_pneumonia])),
+        }
+
+
+def _class_weights(pictures: Pictures, *, enabled: bool) -> tf.Tensor:
+    """The weight in the loss of a NORMAL and of a PNEUMONIA picture."""
+    if not enabled:
+        return tf.ones(2)
+    counts = np.bincount(pictures.is_pneumonia.astype(int), minlength=2)
+    return tf.constant(len(pictures) / (2 * counts), dtype=tf.float32)
+
+
+def _write_bundle(run: Run, fitted: _Fit, validation: Pictures, *, seconds: float) -> None:
+    """Calibrate on validation, write every file of the bundle, and check the LiteRT model."""
+    recipe = fitted.recipe.changed(start=fitted.classifier.started_from)
+    folder = run.folder / ".bundle"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    network = fitted.classifier.network
+    network.save(folder / bundle.KERAS)
+    export.to_litert(network, folder / bundle.LITERT)
+    sample = validation.pixels[:16]
+    difference = export.largest_logit_difference(network, folder / bundle.LITERT, sample)
+    if difference > LARGEST_LOGIT_DIFFERENCE:
+        raise export.ParityError(
+            f"The LiteRT model must agree with the network within {LARGEST_LOGIT_DIFFERENCE} in "
+            f"the logit. Received: a difference of {difference:.4f}"
+        )
+    classifiers.numpy_head(fitted.classifier.head, recipe.head).save(folder / bundle.HEAD)
+
+    truth, logits = validation.is_pneumonia == 1, fitted.validation_logits()
+    temperature = calibration.fit_temperature(truth, logits)
+    probabilities = calibration.probability(logits, temperature=temperature)
+    balanced = operating_point.balanced(truth, probabilities)
+    preset = recipes.PRESETS.get(fitted.recipe.name)
+    same = f"--recipe {recipe.name}" if preset == fitted.recipe else "--recipe recipe.json"
+    data = run.data
+    card = ModelCard(
+        name=run.name,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        recipe=asdict(recipe),
+        data=asdict(data),
+        image_size=recipe.image_size,
+        temperature=temperature,
+        operating_points={"balanced": balanced},
+        measurements=(
+            Measurement(
+                data=data.name,
+                split="validation",
+                metrics=measure(truth, probabilities, threshold=balanced.threshold),
+            ),
+        ),
+        training_command=f"python -m pneumo train --data DIR {same}",
+        training_seconds=seconds,
+        epochs=fitted.epochs_done,
+        versions={
+            name: importlib.metadata.version(name)
+            for name in ("tensorflow", "keras", "ai-edge-litert", "numpy")
+        },
+        files={
+            name: bundle.sha256(folder / name)
+            for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD)
+        },
+        backbone_digest=fitted.extractor.digest,
+        credits=(SYNTHETIC_CREDIT if data.synthetic else DATA_CREDIT, WEIGHTS_CREDIT),
+    )
+    bundle.write_card(folder, card)
+    folder.replace(run.bundle)
+
+
+def main() -> None:
+    """Entry of the training process."""
+    os.nice(10)  # pages and predictions come first
+    train(Run(Path(sys.argv[1])), settings.load())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pneumo.datasets import catalog
+from pneumo.datasets.catalog import DatasetUnavailable
+
+REAL_SET = Path(__file__).resolve().parents[3] / "shared" / "chest_xray_224"
+
+
+def write_image(path: Path, *, seed: int = 0, height: int = 96, width: int = 128) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+    assert cv2.imwrite(str(path), pixels)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """One image of each naming, in all three splits."""
+    root = tmp_path / "set"
+    for seed, path in enumerate(
+        [
+            "train/NORMAL/IM-0115-0001.jpeg",
+            "train/NORMAL/IM-0439-0001-0001.jpeg",
+            "train/NORMAL/NORMAL2-IM-1427-0001.jpeg",
+            "train/PNEUMONIA/person10_virus_15.jpeg",
+            "train/PNEUMONIA/person2_bacteria_4.jpeg",
+            "train/PNEUMONIA/person447_virus_921_1.jpeg",
+            "val/PNEUMONIA/scan.png",
+            "test/NORMAL/scan.png",
+        ]
+    ):
+        write_image(root / path, seed=seed)
+    return root
+
+
+def test_label_subtype_and_patient_come_from_the_names(root: Path) -> None:
+    table = catalog.build(root)
+
+    assert tuple(table.columns) == catalog.COLUMNS
+    assert table[["split", "label", "subtype", "patient"]].to_numpy().tolist() == [
+        ["train", "NORMAL", "normal", "IM-0115"],
+        ["train", "NORMAL", "normal", "IM-0439"],
+        ["train", "NORMAL", "normal", "NORMAL2-IM-1427"],
+        ["train", "PNEUMONIA", "bacterial", "person2"],
+        ["train", "PNEUMONIA", "viral", "person10"],
+        ["train", "PNEUMONIA", "viral", "person447"],
+        ["val", "PNEUMONIA", "unknown", "scan"],
+        ["test", "NORMAL", "normal", "scan"],
+    ]
+
+
+def test_paths_sizes_and_digests_describe_the_files(root: Path) -> None:
+    write_image(root / "train/NORMAL/IM-0115-0002.jpeg", seed=0)
+    write_image(root / "train/NORMAL/IM-0115-0003.png", seed=0, height=100, width=90)
+
+    table = catalog.build(root).set_index("path")
+
+    assert table.loc["train/NORMAL/IM-0115-0001.jpeg", ["height", "width"]].tolist() == [96, 128]
+    assert table.loc["train/NORMAL/IM-0115-0003.png", ["height", "width"]].tolist() == [100, 90]
+    assert all((root / path).stat().st_size == row.bytes for path, row in table.iterrows())
+    same = table.digest == table.digest["train/NORMAL/IM-0115-0001.jpeg"]
+    assert list(table.index[same]) == [
+        "train/NORMAL/IM-0115-0001.jpeg",
+        "train/NORMAL/IM-0115-0002.jpeg",
+    ]
+
+
+@pytest.mark.parametrize("top", ["", "chest_xray"])
+def test_the_doubled_archive_is_indexed_once(tmp_path: Path, top: str) -> None:
+    for copy in ("chest_xray", "chest_xray/chest_xray"):
+        write_image(tmp_path / copy / "train/NORMAL/IM-0115-0001.jpeg")
+        (tmp_path / copy / "train/NORMAL/.DS_Store").write_bytes(b"litter")
+        (tmp_path / copy / "train/NORMAL/._IM-0115-0001.jpeg").write_bytes(b"litter")
+    litter = tmp_path / "chest_xray/__MACOSX/train/NORMAL/._IM-0115-0001.jpeg"
+    litter.parent.mkdir(parents=True)
+    litter.write_bytes(b"litter")
+
+    table = catalog.build(tmp_path / top)
+
+    assert table["path"].tolist() == ["train/NORMAL/IM-0115-0001.jpeg"]
+    assert table.attrs == {"root": str(tmp_path / "chest_xray"), "unreadable": {}}
+
+
+def test_folder_names_in_other_cases_and_spellings(tmp_path: Path) -> None:
+    write_image(tmp_path / "Train/normal/a.PNG")
+    write_image(tmp_path / "Validation/Pneumonia/b.jpg")
+
+    table = catalog.build(tmp_path)
+
+    assert table[["path", "split", "label"]].to_numpy().tolist() == [
+        ["Train/normal/a.PNG", "train", "NORMAL"],
+        ["Validation/Pneumonia/b.jpg", "val", "PNEUMONIA"],
+    ]
+
+
+def test_unreadable_images_are_named_with_their_reason(root: Path) -> None:
+    (root / "train/NORMAL/IM-9999-0001.jpeg").write_bytes(b"")
+    (root / "test/NORMAL/page.png").write_text("<html>")
+
+    table = catalog.build(root)
+
+    assert len(table) == 8
+    assert set(table.attrs["unreadable"]) == {
+        "train/NORMAL/IM-9999-0001.jpeg",
+        "test/NORMAL/page.png",
+    }
+    assert all(table.attrs["unreadable"].values())
+
+
+def test_a_second_build_reads_only_what_changed(root: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    calls: list[tuple[int, int]] = []
+
+    def build() -> list[tuple[int, int]]:
+        calls.clear()
+        tables.append(catalog.build(root, cache=cache, progress=lambda *call: calls.append(call)))
+        return list(calls)
+
+    tables: list = []
+    assert build() == [(done, 8) for done in range(1, 9)]
+    assert build() == []
+    assert tables[0].equals(tables[1])
+
+    write_image(root / "train/NORMAL/IM-0115-0001.jpeg", seed=99, height=70)
+    (root / "test/NORMAL/scan.png").unlink()
+    write_image(root / "test/NORMAL/new.png", seed=100)
+    assert build() == [(1, 2), (2, 2)]
+    assert tables[2].equals(catalog.build(root))
+    assert tables[2].set_index("path").height["train/NORMAL/IM-0115-0001.jpeg"] == 70
+
+
+def test_a_file_of_the_same_length_but_another_time_is_read_again(
+    root: Path, tmp_path: Path
+) -> None:
+    path = root / "test/NORMAL/scan.png"
+    before = catalog.build(root, cache=tmp_path).set_index("path").digest
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(0, 0))
+
+    after = catalog.build(root, cache=tmp_path).set_index("path").digest
+
+    assert list(before.index[before != after]) == ["test/NORMAL/scan.png"]
+
+
+def test_a_damaged_cache_is_made_again(root: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = catalog.build(root, cache=cache)
+    (cache_file,) = cache.iterdir()
+    cache_file.write_bytes(cache_file.read_bytes()[:100])
+
+    assert catalog.build(root, cache=cache).equals(first)
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ([], "an empty folder"),
+        (["images/a.png", "labels.csv"], "Found: images, labels.csv"),
+        (["train/readme.txt"], "Found: train"),
+        (["train/NORMAL/readme.txt"], "Found none"),
+    ],
+)
+def test_another_layout_is_explained(tmp_path: Path, files: list[str], found: str) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+
+    with pytest.raises(DatasetUnavailable, match=found):
+        catalog.build(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("gone", "does not exist"),
+        ("file", "a file, not a folder"),
+        ("n" * 5000, "cannot be listed"),
+    ],
+)
+def test_what_is_no_folder_is_explained(tmp_path: Path, name: str, found: str) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(DatasetUnavailable, match=found):
+        catalog.build(tmp_path / name)
+
+
+def test_images_none_of_which_can_be_read_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "train/NORMAL").mkdir(parents=True)
+    (tmp_path / "train/NORMAL/a.png").write_bytes(b"")
+
+    with pytest.raises(DatasetUnavailable, match=r"None of the 1 images .* train/NORMAL/a.png: "):
+        catalog.build(tmp_path)
+
+
+@pytest.mark.skipif(not REAL_SET.is_dir(), reason=f"{REAL_SET} is not there")
+def test_the_real_set_is_counted_right() -> None:
+    table = catalog.build(REAL_SET)
+
+    assert table.groupby("split").size().to_dict() == {"train": 5216, "val": 16, "test": 305}
+    assert not table.attrs["unreadable"]
+    train = table[table["split"] == "train"]
+    assert train.groupby("subtype").size().to_dict() == {
+        "bacterial": 2530,
+        "normal": 1341,
+        "viral": 1345,
+    }
+    assert train.groupby("label")["patient"].nunique().to_dict() == {
+        "NORMAL": 1211,
+        "PNEUMONIA": 1635,
+    }
+    duplicated = table[table.duplicated("digest", keep=False)]
+    assert duplicated["digest"].nunique() == 29
+    # One person under two names; every other group stays within a patient.
+    names = duplicated.groupby("digest")["patient"].unique()
+    assert [list(it) for it in names if len(it) > 1] == [["NORMAL2-IM-0095", "NORMAL2-IM-0096"]]
