@@ -4,7 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
-st.set_page_config(page_title="Pneumo", page_icon="pages/mark.svg", layout="wide")
+FOLDER = Path(__file__).parent / "pages"
+
+st.set_page_config(page_title="Pneumo", page_icon=FOLDER / "mark.svg", layout="wide")
 
 browse = st.Page(
     "pages/browse.py",
@@ -41,7 +43,7 @@ page = st.navigation(
     [st.Page(start, default=True, visibility="hidden"), browse, train, models, predict],
     position="top",
 )
-st.logo("pages/logo.svg", size="large")
-st.html(Path(__file__).parent / "pages" / "theme.html", unsafe_allow_javascript=True)
+st.logo(FOLDER / "logo.svg", size="large")
+st.html(FOLDER / "theme.html", unsafe_allow_javascript=True)
 st.session_state["framed"] = True
 page.run()

@@ -16,3 +16,16 @@ def require_frame() -> None:
     if "framed" not in st.session_state:
         runpy.run_path(str(REPOSITORY / "streamlit_app.py"), run_name="__main__")
         st.stop()
+
+
+def class_name(label: str) -> str:
+    """A class as people write it: "NORMAL" becomes "Normal"."""
+    return label.capitalize()
+
+
+def class_badge(label: str, subtype: str = "") -> str:
+    """A class as a badge, in Markdown: told apart by word and sign, not by colour alone."""
+    if label == "NORMAL":
+        return ":blue-badge[:material/circle: Normal]"
+    cause = f" · {subtype}" if subtype in ("bacterial", "viral") else ""
+    return f":orange-badge[:material/change_history: Pneumonia{cause}]"

@@ -1,6 +1,462 @@
+"""Look through the radiographs of a data set."""
+
+from pathlib import Path
+
+import cv2
+import pandas as pd
 import streamlit as st
 
-from pages import require_frame
+from pages import class_badge, class_name, require_frame
+from pneumo import figures, radiograph, settings
+from pneumo.datasets import catalog as catalogs
+from pneumo.datasets import gallery, kaggle, sample_set, sources
 
 require_frame()
-st.title("Browse")
+
+PAGE = 24
+WIDTHS = {"small": 132, "medium": 190, "large": 290}  # of a film in the grid, in pixels
+PICTURE = {"width": 384, "height": 320}  # sharp in the large grid, and on dense screens
+EVERY = "every"
+TEXTS = {"train": "Train", "val": "Val", "test": "Test"}
+
+here = settings.load()
+
+
+# Sources --------------------------------------------------------------------------------
+
+
+def choose(source: sources.Source) -> None:
+    """Switch to another data set and forget what was looked for in this one."""
+    sources.choose(source, here)
+    for key in ("split", "label", "subtype", "search", "page"):
+        st.session_state.pop(key, None)
+    st.query_params.clear()
+
+
+def switcher() -> None:
+    """The sources on offer, behind one button."""
+    current = sources.chosen(here)
+    with st.popover(sources.name(current), icon=":material/database:", key="switcher"):
+        st.markdown("**Data set**")
+        for offer in sources.available(here):
+            active = offer.source == current
+            st.button(
+                offer.name,
+                icon=":material/check:" if active else ":material/radio_button_unchecked:",
+                type="primary" if active else "secondary",
+                width="stretch",
+                key=f"choose-{offer.source.kind}",
+                on_click=choose,
+                args=(offer.source,),
+            )
+        with st.form("folder-form", border=False):
+            path = st.text_input(
+                "A folder on this machine",
+                key="folder",
+                placeholder="/data/chest_xray",
+                help="With the radiographs in `train`, `val` and `test`, each split into "
+                "`NORMAL` and `PNEUMONIA`.",
+            )
+            if st.form_submit_button("Open folder", icon=":material/folder_open:"):
+                open_folder(path)
+
+
+def open_folder(path: str) -> None:
+    """Switch to a folder, or say why it cannot be one."""
+    if not path.strip():
+        st.error("Enter the path of a folder.")
+        return
+    source = sources.Source(kind="folder", folder=Path(path.strip()).expanduser())
+    try:
+        sources.locate(source, here)
+    except sources.DatasetUnavailable as unavailable:
+        st.error(str(unavailable))
+        return
+    choose(source)
+    st.rerun()
+
+
+def make_sample_set() -> None:
+    """Make the sample set before the eyes of whoever waits for it."""
+    root = sources.sample_root(here)
+    st.markdown("A sample set of synthetic radiographs is being made. This happens once.")
+    bar = st.progress(0.0, text="Drawing the first films")
+    newest = st.empty()
+    shown = 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        bar.progress(done / total, text=f"{done} of {total} films")
+        if done - shown >= 8:
+            shown = done
+            films = sorted(root.glob("*/*/*.jpeg"), key=lambda path: path.stat().st_mtime_ns)
+            with newest.container(), st.container(horizontal=True, gap="xsmall"):
+                for film in films[-8:]:
+                    st.image(film.read_bytes(), width=WIDTHS["small"], alt=film.stem)
+
+    sample_set.create(root, progress=show)
+    st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def watch_download() -> None:
+    """The Kaggle download: what it is doing, and what can be done about it."""
+    download = kaggle.progress(here)
+    if download.status == "finished":
+        st.rerun()
+    with st.container(border=True):
+        st.subheader("Kaggle Chest X-Ray Images (Pneumonia)", anchor=False)
+        st.caption(
+            "5,856 radiographs of children aged one to five, Guangzhou Women and Children's "
+            "Medical Center. Kermany et al. 2018, CC BY 4.0. About 2.3 GB, no account needed."
+        )
+        if download.running:
+            st.progress(download.fraction, text=download_text(download))
+            st.caption(download.message)
+            if st.button("Cancel", icon=":material/stop_circle:", key="cancel-download"):
+                kaggle.cancel(here)
+                st.rerun(scope="fragment")
+            return
+        if download.status == "failed":
+            st.error(download.message, icon=":material/cloud_off:")
+        elif download.message:
+            st.caption(download.message)
+        text = "Download" if download.status == "idle" else "Try again"
+        with st.container(horizontal=True):
+            if st.button(text, icon=":material/download:", type="primary", key="start-download"):
+                kaggle.start(here)
+                st.rerun(scope="fragment")
+            if st.button("Use the sample set", icon=":material/science:", key="use-sample"):
+                choose(sources.Source(kind="sample"))
+                st.rerun()
+
+
+def download_text(download: kaggle.Download) -> str:
+    """How far a download is, how fast and for how long yet."""
+    if download.status == "extracting":
+        return "Unpacking"
+    if not download.bytes_total:
+        return "Connecting"
+    parts = [f"{download.bytes_done / 1e6:,.0f} of {download.bytes_total / 1e6:,.0f} MB"]
+    if download.bytes_per_second:
+        parts.append(f"{download.bytes_per_second / 1e6:.1f} MB/s")
+    if download.seconds_left is not None:
+        minutes, seconds = divmod(round(download.seconds_left), 60)
+        parts.append(f"{minutes}:{seconds:02d} left")
+    return ", ".join(parts)
+
+
+# Catalogue ------------------------------------------------------------------------------
+
+
+@st.cache_resource(show_spinner=False)
+def known_catalogs() -> dict[Path, pd.DataFrame]:
+    """The catalogues that this server has built, by root."""
+    return {}
+
+
+def read_catalog(root: Path) -> pd.DataFrame:
+    """The catalogue of a data set, with progress where it takes a while."""
+    known = known_catalogs()
+    if root not in known:
+        place = st.empty()
+
+        def show(done: int, total: int) -> None:
+            place.progress(done / total, text=f"Reading {done:,} of {total:,} films")
+
+        known[root] = catalogs.build(root, progress=show, cache=here.cache)
+        place.empty()
+    return known[root]
+
+
+def summary(catalog: pd.DataFrame) -> None:
+    """Headline figures beside what the splits are made of."""
+    per_class = catalog["label"].value_counts()
+    patients = catalog.groupby("label")["patient"].nunique()
+    numbers, chart = st.columns([4, 7], gap="medium", vertical_alignment="center")
+    with numbers, st.grid(2, min_column_width=120, gap="small"):
+        st.metric("Films", f"{len(catalog):,}", border=True)
+        st.metric("Patients", f"{patients.sum():,}", border=True)
+        for label in catalogs.LABELS:
+            films = int(per_class.get(label, 0))
+            st.metric(
+                f"{class_badge(label)}",
+                f"{films:,}",
+                border=True,
+                help=f"{films / len(catalog):.0%} of the films, {patients.get(label, 0):,} patients",
+            )
+    with chart:
+        st.plotly_chart(
+            figures.composition(catalog),
+            key="composition",
+            config={"displayModeBar": False},
+            alt="Share of normal, bacterial and viral films in each split",
+        )
+
+
+def report_unreadable(catalog: pd.DataFrame) -> None:
+    """Name the files that were left out of the catalogue."""
+    unreadable = catalog.attrs["unreadable"]
+    if unreadable:
+        with st.expander(
+            f"{len(unreadable)} files cannot be read and are left out", icon=":material/warning:"
+        ):
+            st.dataframe(
+                pd.DataFrame(unreadable.items(), columns=["File", "Reason"]), hide_index=True
+            )
+
+
+# Films ----------------------------------------------------------------------------------
+
+
+def back_to_first_page() -> None:
+    """Another selection starts at its beginning."""
+    st.session_state["page"] = 1
+
+
+def filters(catalog: pd.DataFrame) -> pd.DataFrame:
+    """The films that the controls above the grid ask for; the address remembers them."""
+
+    def pick(label: str, key: str, options: list[str], texts: dict[str, str]) -> str | None:
+        value = st.segmented_control(
+            label,
+            [EVERY, *options],
+            default=EVERY,
+            required=True,
+            format_func=lambda option: texts.get(option, "All"),
+            key=key,
+            bind="query-params",
+            on_change=back_to_first_page,
+        )
+        return None if value == EVERY else value
+
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="filters"):
+        split = pick("Split", "split", list(catalog["split"].unique()), TEXTS)
+        label = pick(
+            "Class", "label", list(catalogs.LABELS), {it: class_name(it) for it in catalogs.LABELS}
+        )
+        causes = [it for it in ("bacterial", "viral", "unknown") if it in set(catalog["subtype"])]
+        subtype = pick("Cause", "subtype", causes, {it: it.capitalize() for it in causes})
+        search = st.text_input(
+            "Search",
+            key="search",
+            bind="query-params",
+            placeholder="File name or patient",
+            icon=":material/search:",
+            type="search",
+            width=230,
+            on_change=back_to_first_page,
+        )
+        draw_others()
+        st.segmented_control(
+            "Size",
+            list(WIDTHS),
+            default="medium",
+            required=True,
+            format_func=lambda size: size[0].upper(),
+            key="size",
+            bind="query-params",
+        )
+    chosen = gallery.select(
+        catalog, split=split, label=label, subtype=subtype, search=search or ""
+    )
+    return gallery.shuffle(chosen, seed=draw_number())
+
+
+def draw_number() -> int:
+    """Which random draw the address asks for; 0 for the films in their order."""
+    text = st.query_params.get("draw", "0")
+    return int(text) if text.isdecimal() else 0
+
+
+def draw_others() -> None:
+    """Buttons for a random draw, and back to the order of the catalogue."""
+
+    def draw(number: int) -> None:
+        back_to_first_page()
+        if number:
+            st.query_params["draw"] = str(number)
+        else:
+            st.query_params.pop("draw", None)
+
+    number = draw_number()
+    st.button(
+        "Show me others",
+        icon=":material/shuffle:",
+        key="others",
+        on_click=draw,
+        args=(number + 1,),
+        help="A random draw. The address remembers which.",
+    )
+    if number:
+        st.button("In order", icon=":material/sort:", key="in-order", on_click=draw, args=(0,))
+
+
+def open_film(path: str | None) -> None:
+    """Show a film large, or none; the address remembers which."""
+    if path is None:
+        st.query_params.pop("film", None)
+    else:
+        st.query_params["film"] = path
+
+
+def reset() -> None:
+    """Take back every filter."""
+    for key in ("split", "label", "subtype"):
+        st.session_state[key] = EVERY
+    st.session_state["search"] = ""
+    back_to_first_page()
+
+
+def grid(root: Path, films: pd.DataFrame, *, width: int, key: str) -> None:
+    """Films as cards; a card opens its film."""
+    pictures = gallery.thumbnails(root, films, **PICTURE, limits=here.image_limits)
+    cells = st.grid("auto", min_column_width=width, gap="xsmall", key=key)
+    for place, (film, picture) in enumerate(zip(films.itertuples(), pictures, strict=True)):
+        with cells.cell(), st.container(key=f"card-{key}-{place}", gap="xxsmall"):
+            name = Path(film.path).stem
+            if picture.problem:
+                st.warning(f"{name} cannot be shown. {picture.problem}", icon=":material/broken_image:")
+            else:
+                st.image(
+                    picture.jpeg,
+                    width="stretch",
+                    alt=f"Chest radiograph {name}, {class_name(film.label)}",
+                )
+            st.button(
+                f"{class_badge(film.label, film.subtype)}",
+                key=f"open-{key}-{place}",
+                type="tertiary",
+                help=name,
+                on_click=open_film,
+                args=(film.path,),
+            )
+
+
+@st.dialog("Film", width="large", icon=":material/radiology:", on_dismiss=lambda: open_film(None))
+def detail(root: Path, catalog: pd.DataFrame, films: pd.DataFrame, film: pd.Series) -> None:
+    """One film, large, with what is known of it."""
+    picture, facts = st.columns([7, 4], gap="medium")
+    with facts:
+        step_buttons(films, film)
+        st.markdown(
+            f"{class_badge(film['label'], film['subtype'])} :gray-badge[{TEXTS[film['split']]}]"
+        )
+        st.markdown(f"**{Path(film['path']).name}**")
+        st.caption(
+            f"Patient {film['patient']}  \n"
+            f"{film['width']:,} × {film['height']:,} pixels, "
+            f"proportions {film['width'] / film['height']:.2f}  \n"
+            f"{film['bytes'] / 1024:,.0f} KiB"
+        )
+    try:
+        pixels = radiograph.read_file(root / film["path"], limits=here.image_limits).pixels
+    except (radiograph.UnreadableRadiograph, OSError) as unreadable:
+        picture.warning(f"This film cannot be shown. {unreadable}", icon=":material/broken_image:")
+        return
+    mask_file = root / sample_set.MASKS / film["split"] / f"{Path(film['path']).stem}.png"
+    with facts:
+        inverted = st.toggle("Invert grey levels", key="invert")
+        outlined = film["label"] == "PNEUMONIA" and mask_file.exists()
+        if outlined:
+            outlined = st.toggle("Outline the lesion", key="outline")
+        st.plotly_chart(
+            figures.grey_histogram(pixels),
+            key="histogram",
+            config={"displayModeBar": False},
+            alt="Histogram of the grey levels",
+        )
+        others = gallery.of_the_same_patient(catalog, film)
+        if len(others):
+            st.markdown(f"**Same patient**, {len(others)} more")
+            grid(root, others[:6], width=96, key="same")
+    shown = 255 - pixels if inverted else pixels
+    if outlined:
+        mask = cv2.imread(str(mask_file), cv2.IMREAD_GRAYSCALE) > 0
+        shown = figures.outline(shown, mask)
+    shown = gallery.fit(shown, width=1400, height=1400)
+    height, width = shown.shape[:2]
+    picture.image(
+        gallery.to_jpeg(shown),
+        # As tall as a screen has room for.
+        width=min(820, round(680 * width / height)),
+        alt=f"Chest radiograph {Path(film['path']).stem}, {class_name(film['label'])}",
+    )
+
+
+def step_buttons(films: pd.DataFrame, film: pd.Series) -> None:
+    """To the films before and after this one in the selection."""
+    paths = list(films["path"])
+    place = paths.index(film["path"]) if film["path"] in paths else None
+    if place is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for text, icon, shortcut, step in (
+            ("Previous", ":material/chevron_left:", "Left", -1),
+            ("Next", ":material/chevron_right:", "Right", 1),
+        ):
+            goal = place + step
+            if st.button(
+                text,
+                icon=icon,
+                shortcut=shortcut,
+                disabled=not 0 <= goal < len(paths),
+                key=f"step{step}",
+            ):
+                open_film(paths[goal])
+                st.rerun()
+        st.caption(f"{place + 1:,} of {len(paths):,}")
+
+
+# The page -------------------------------------------------------------------------------
+
+st.html(Path(__file__).parent / "browse.css")
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    st.title("Browse", anchor=False, width="content")
+    switcher()
+
+source = sources.chosen(here)
+try:
+    dataset = sources.locate(source, here)
+    catalog = read_catalog(dataset.root)
+except sources.DatasetUnavailable as unavailable:
+    if source.kind == "sample":
+        make_sample_set()
+    elif source.kind == "kaggle":
+        watch_download()
+    else:
+        st.error(str(unavailable), icon=":material/folder_off:")
+        st.button(
+            "Use the sample set",
+            icon=":material/science:",
+            on_click=choose,
+            args=(sources.Source(kind="sample"),),
+        )
+    st.stop()
+
+root = Path(catalog.attrs["root"])
+if dataset.synthetic:
+    st.caption(
+        ":material/science: These films are synthetic: computed from a model of the chest, "
+        "not taken of patients."
+    )
+summary(catalog)
+report_unreadable(catalog)
+films = filters(catalog)
+
+if films.empty:
+    with st.container(border=True, horizontal_alignment="center"):
+        st.markdown("**No film fits all of these filters.**")
+        st.button("Show all films", icon=":material/filter_alt_off:", on_click=reset)
+    st.stop()
+
+pages = -(-len(films) // PAGE)
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    st.markdown(f"**{len(films):,}** {'film' if len(films) == 1 else 'films'}", width="content")
+    number = st.pagination(pages, key="page", bind="query-params")
+on_page = films.iloc[(number - 1) * PAGE : number * PAGE]
+grid(root, on_page, width=WIDTHS[st.session_state["size"]], key="films")
+
+asked_for = catalog[catalog["path"] == st.query_params.get("film")]
+if not asked_for.empty:
+    detail(root, catalog, films, asked_for.iloc[0])

@@ -222,3 +222,200 @@ def outline(pixels: np.ndarray, mask: np.ndarray, *, colour: str = PNEUMONIA) ->
     thickness = max(1, round(max(pixels.shape) / 350))
     cv2.drawContours(drawn, contours, -1, (red, green, blue), thickness, cv2.LINE_AA)
     return drawn
+
+
+# Trainings ------------------------------------------------------------------------------
+
+TRAIN = NEUTRAL
+VALIDATION = "#12A594"
+
+
+def learning_curve(
+    epochs: list[dict[str, float]],
+    steps: list[dict[str, float]],
+    *,
+    metric: str,
+    title: str,
+    last_epoch: int,
+) -> go.Figure:
+    """A metric by epoch on train and validation, and the loss of single steps behind the loss.
+
+    Args:
+        epochs: rows with "epoch", "train_<metric>" and "validation_<metric>".
+        steps: rows with "step" and "loss"; drawn for the metric "loss" only.
+        metric: "loss", "accuracy", "auc", …
+        title: of the vertical axis.
+        last_epoch: where the horizontal axis ends, so that the curve grows into its frame.
+    """
+    figure = go.Figure()
+    numbers = [row["epoch"] for row in epochs]
+    if metric == "loss" and steps:
+        positions, losses = _smoothed_steps(steps)
+        figure.add_scatter(
+            x=positions,
+            y=losses,
+            mode="lines",
+            name="Train, by step",
+            line={"color": TRAIN, "width": 1},
+            opacity=0.45,
+            hoverinfo="skip",
+        )
+    for split, name, colour, dash in (
+        ("train", "Train", TRAIN, "dot"),
+        ("validation", "Validation", VALIDATION, "solid"),
+    ):
+        figure.add_scatter(
+            x=numbers,
+            y=[row[f"{split}_{metric}"] for row in epochs],
+            mode="lines+markers",
+            name=name,
+            line={"color": colour, "width": 2, "dash": dash},
+            marker={"size": 5},
+            hovertemplate=f"Epoch %{{x}}: %{{y:.4f}}<extra>{name}</extra>",
+        )
+    figure.update_xaxes(title="Epoch", range=[0, last_epoch + 0.5], rangemode="tozero")
+    figure.update_yaxes(title=title, rangemode="tozero" if metric == "loss" else "normal")
+    # A constant revision keeps what the user has hidden while points are added.
+    figure.update_layout(uirevision="constant", hovermode="x unified")
+    return dress(figure, height=280)
+
+
+def _smoothed_steps(
+    steps: list[dict[str, float]], *, points: int = 300
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in epochs and losses of at most about so many means over neighbouring steps."""
+    per_epoch = max(sum(row["epoch"] == 1 for row in steps), 1)
+    group = -(-len(steps) // points)
+    starts = np.arange(0, len(steps), group)
+    losses = np.add.reduceat([row["loss"] for row in steps], starts)
+    counts = np.diff(np.append(starts, len(steps)))
+    return (starts + counts / 2) / per_epoch, losses / counts
+
+
+# Predictions ----------------------------------------------------------------------------
+
+
+def probability_scale(probability: float, threshold: float) -> go.Figure:
+    """Where a film stands between NORMAL and PNEUMONIA, and where the verdict turns.
+
+    Args:
+        probability: of PNEUMONIA, in [0, 1].
+        threshold: from which the verdict is PNEUMONIA, in [0, 1].
+    """
+    figure = go.Figure()
+    for start, end, name in ((0, threshold, "NORMAL"), (threshold, 1, "PNEUMONIA")):
+        figure.add_shape(
+            type="rect",
+            x0=start,
+            x1=end,
+            y0=0.3,
+            y1=0.7,
+            fillcolor=CLASS_COLOURS[name],
+            opacity=0.35,
+            line_width=0,
+        )
+    figure.add_scatter(
+        x=[threshold, threshold],
+        y=[0.1, 0.9],
+        mode="lines",
+        line={"color": NEUTRAL, "width": 2, "dash": "dot"},
+        hovertemplate=f"Threshold {threshold:.3f}<extra></extra>",
+    )
+    verdict = "PNEUMONIA" if probability >= threshold else "NORMAL"
+    figure.add_scatter(
+        x=[probability],
+        y=[0.5],
+        mode="markers",
+        marker={
+            "size": 18,
+            "color": CLASS_COLOURS[verdict],
+            "symbol": "diamond",
+            "line": {"color": "#FFFFFF", "width": 2},
+        },
+        cliponaxis=False,
+        hovertemplate=f"Probability of pneumonia {probability:.2%}<extra></extra>",
+    )
+    figure.add_annotation(
+        x=threshold, y=1, text=f"threshold {threshold:.2f}", showarrow=False, yanchor="bottom"
+    )
+    figure.update_layout(showlegend=False)
+    figure = dress(figure, height=104)
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(range=[0, 1.15], visible=False)
+    return figure
+
+
+def roc(
+    false_alarms: np.ndarray, hits: np.ndarray, *, operating_point: tuple[float, float]
+) -> go.Figure:
+    """A receiver operating characteristic with the operating point on it.
+
+    Args:
+        false_alarms: 1 - specificity at each threshold, rising.
+        hits: sensitivity at each threshold.
+        operating_point: 1 - specificity and sensitivity at the model's own threshold.
+    """
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": NEUTRAL, "width": 1, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=false_alarms,
+        y=hits,
+        mode="lines",
+        line={"color": VALIDATION, "width": 2.5},
+        hovertemplate="Sensitivity %{y:.3f} at 1 - specificity %{x:.3f}<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=[operating_point[0]],
+        y=[operating_point[1]],
+        mode="markers",
+        name="Operating point",
+        marker={"size": 11, "color": PNEUMONIA, "line": {"color": "#FFFFFF", "width": 2}},
+        hovertemplate="Sensitivity %{y:.3f} at 1 - specificity %{x:.3f}<extra></extra>",
+    )
+    figure.update_xaxes(title="1 - specificity", range=[-0.02, 1.02], constrain="domain")
+    figure.update_yaxes(title="Sensitivity", range=[-0.02, 1.02])
+    return dress(figure, height=340)
+
+
+def confusion(counts: list[list[int]]) -> go.Figure:
+    """A confusion matrix, counts written into its cells.
+
+    Args:
+        counts: by truth (NORMAL, PNEUMONIA), then by verdict in the same order.
+    """
+    names = ["NORMAL", "PNEUMONIA"]
+    totals = [max(sum(row), 1) for row in counts]
+    shares = [[n / total for n in row] for row, total in zip(counts, totals, strict=True)]
+    texts = [
+        [f"<b>{n:,}</b><br>{share:.1%}" for n, share in zip(row, part, strict=True)]
+        for row, part in zip(counts, shares, strict=True)
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares,
+            x=names,
+            y=names,
+            text=texts,
+            texttemplate="%{text}",
+            colorscale=[[0, "rgba(18, 165, 148, 0.06)"], [1, "rgba(18, 165, 148, 0.75)"]],
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            xgap=4,
+            ygap=4,
+            hovertemplate="%{y} called %{x}: %{text}<extra></extra>",
+        )
+    )
+    figure = dress(figure, height=340)
+    figure.update_xaxes(title="Verdict", side="bottom", showgrid=False)
+    figure.update_yaxes(title="Truth", autorange="reversed", showgrid=False)
+    return figure

@@ -168,8 +168,15 @@ _RULES = {  # code: (what must hold, what to do)
     ),
 }
 
-# What Pillow, OpenCV and pydicom with its decoders raise on damaged files; and their
-# warnings, for those who turn warnings into errors.
+
+def _signs_of_damage(format: str) -> tuple[type[Exception], ...]:
+    """What Pillow, OpenCV, pydicom and its decoders raise on damaged files."""
+    if format == "DICOM":
+        return (*_SIGNS_OF_DAMAGE, _pydicom().errors.BytesLengthException)
+    return _SIGNS_OF_DAMAGE
+
+
+# With warnings, for those who turn them into errors.
 _SIGNS_OF_DAMAGE = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError),
     *(RuntimeError, SyntaxError, TypeError, ValueError, Warning),
@@ -189,10 +196,7 @@ def _damage_reported(format: str) -> Iterator[None]:
         yield
     except UnreadableRadiograph:
         raise
-    except (
-        *_SIGNS_OF_DAMAGE,
-        *((_pydicom().errors.BytesLengthException,) if format == "DICOM" else ()),
-    ):
+    except _signs_of_damage(format):
         raise _refusal("truncated", f"a {format} file, cut short or damaged") from None
 
 
@@ -348,6 +352,7 @@ def _pydicom() -> ModuleType:
     """pydicom, imported when the first DICOM file comes by, and kept from quoting headers."""
     import pydicom
     import pydicom.encaps
+    import pydicom.errors
     import pydicom.filereader
     import pydicom.pixels
 

@@ -1,7 +1,7 @@
 """Which films of a catalogue to look at, and how to show many of them quickly."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +11,19 @@ import pandas as pd
 
 from pneumo import radiograph
 from pneumo.settings import ImageLimits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thumbnail:
+    """A small picture of a film, or the reason why there is none.
+
+    Attributes:
+        jpeg: the encoded picture; empty when there is a problem.
+        problem: why the film cannot be shown; empty when it can.
+    """
+
+    jpeg: bytes = b""
+    problem: str = ""
 
 
 def select(
@@ -34,11 +47,13 @@ def select(
     for column, value in (("split", split), ("label", label), ("subtype", subtype)):
         if value is not None:
             meets &= catalog[column] == value
-    if search.strip():
-        sought = search.strip().lower()
-        meets &= catalog["path"].str.lower().str.contains(sought, regex=False) | (
-            catalog["patient"].str.lower().str.contains(sought, regex=False)
+    sought = search.strip().lower()
+    if sought:
+        in_path, in_patient = (
+            catalog[column].str.lower().str.contains(sought, regex=False)
+            for column in ("path", "patient")
         )
+        meets &= in_path | in_patient
     return catalog[meets]
 
 
@@ -48,54 +63,59 @@ def shuffle(catalog: pd.DataFrame, *, seed: int) -> pd.DataFrame:
 
 
 def of_the_same_patient(catalog: pd.DataFrame, film: pd.Series) -> pd.DataFrame:
-    """The other films of a film's patient; patient names are unique within a label only."""
-    same = (catalog["patient"] == film["patient"]) & (catalog["label"] == film["label"])
+    """The other films of a film's patient, in its split.
+
+    Names of patients are unique within a label only, and whether numbering starts anew in
+    another split is unknown.
+    """
+    same = np.logical_and.reduce(
+        [catalog[column] == film[column] for column in ("split", "label", "patient")]
+    )
     return catalog[same & (catalog["path"] != film["path"])]
 
 
 def thumbnails(
-    root: Path, films: pd.DataFrame, *, side: int, limits: ImageLimits
-) -> list[bytes | radiograph.UnreadableRadiograph]:
+    root: Path, films: pd.DataFrame, *, width: int, height: int, limits: ImageLimits
+) -> list[Thumbnail]:
     """Small pictures of films, several decoded at once and remembered for the next time.
 
     Args:
         root: the folder that the paths of the catalogue are relative to.
         films: rows of a catalogue.
-        side: longest side of a picture, in pixels.
+        width, height: of every picture, in pixels. A film keeps its proportions; what it
+            leaves of the picture is black, as on a viewing station.
         limits: what each file must respect.
 
     Returns:
-        One JPEG for each row, or the reason why there is none.
+        One for each row.
     """
 
-    def picture(path: str, digest: str) -> bytes | radiograph.UnreadableRadiograph:
+    def make(path: str, digest: str) -> Thumbnail:
         try:
-            return _thumbnail(root / path, digest, side, limits)
+            return Thumbnail(jpeg=_thumbnail(root / path, digest, width, height, limits))
         except radiograph.UnreadableRadiograph as unreadable:
-            return unreadable
+            return Thumbnail(problem=str(unreadable))
         except OSError as error:
-            return radiograph.UnreadableRadiograph(
-                "missing", f"The file cannot be read ({error.strerror}). Read the folder again."
-            )
+            return Thumbnail(problem=f"The file cannot be opened: {error.strerror}.")
 
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(picture, films["path"], films["digest"]))
+        return list(pool.map(make, films["path"], films["digest"]))
 
 
-def shrink(pixels: np.ndarray, *, side: int) -> np.ndarray:
-    """A film whose longest side is at most `side` pixels, in its own proportions.
+def fit(pixels: np.ndarray, *, width: int, height: int) -> np.ndarray:
+    """Shrink a film, in its own proportions, until it fits; a smaller one stays as it is.
 
     Args:
         pixels: uint8, shape (height, width) or (height, width, 3).
-        side: in pixels; a smaller film stays as it is.
+        width, height: of the space there is, in pixels.
     """
-    height, width = pixels.shape[:2]
-    scale = min(1.0, side / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    rows, columns = pixels.shape[:2]
+    scale = min(1.0, width / columns, height / rows)
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
-def to_jpeg(pixels: np.ndarray, *, quality: int = 88) -> bytes:
+def to_jpeg(pixels: np.ndarray, *, quality: int = 90) -> bytes:
     """Encode a film for a page.
 
     Args:
@@ -108,18 +128,13 @@ def to_jpeg(pixels: np.ndarray, *, quality: int = 88) -> bytes:
     return encoded.tobytes()
 
 
-# The digest stands among the arguments so that a file that changed is decoded anew.
-# 4,096 pictures of about 10 kB each: 40 MB.
+# The digest is among the arguments so that a file that changed is decoded anew.
+# 4,096 pictures of about 10 kB: 40 MB.
 @lru_cache(maxsize=4096)
-def _thumbnail(path: Path, digest: str, side: int, limits: ImageLimits) -> bytes:
-    return to_jpeg(shrink(radiograph.read_file(path, limits=limits).pixels, side=side))
-
-
-__all__: Sequence[str] = [
-    "of_the_same_patient",
-    "select",
-    "shrink",
-    "shuffle",
-    "thumbnails",
-    "to_jpeg",
-]
+def _thumbnail(path: Path, digest: str, width: int, height: int, limits: ImageLimits) -> bytes:
+    film = fit(radiograph.read_file(path, limits=limits).pixels, width=width, height=height)
+    rows, columns = film.shape
+    picture = np.zeros((height, width), np.uint8)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    picture[top : top + rows, left : left + columns] = film
+    return to_jpeg(picture)

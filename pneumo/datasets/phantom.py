@@ -883,41 +883,69 @@ def position(
     ]
 
 
-def detect(
-    line_integral: np.ndarray, technique: Technique, view: View, random: np.random.Generator
-) -> np.ndarray:
-    """Radiation at the detector relative to the open beam, float32.
+def expose(line_integral: np.ndarray, technique: Technique, view: View) -> np.ndarray:
+    """Radiation behind the patient relative to the open beam, float32.
 
-    Primary radiation by Beer and Lambert, scatter as its wide blur, focal spot and detector
-    as a narrow one, quantum noise as the normal limit of Poisson's law.
+    Primary radiation by Beer and Lambert, scatter as its wide blur.
     """
     primary = np.exp(-line_integral)
     small = cv2.resize(primary, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
     # Scatter arises in the patient: the open beam beside it adds none.
     veil = cv2.GaussianBlur(np.minimum(small, 0.2), (0, 0), 2.5 * view.resolution / 8)
-    veil = cv2.resize(veil, (view.width, view.height), interpolation=cv2.INTER_LINEAR)
-    exposed = primary + technique.scatter * veil
-    exposed = cv2.GaussianBlur(exposed, (0, 0), technique.blur * view.height / 512)
-    quanta = technique.quanta * (512 / view.height) ** 2
-    grain = random.standard_normal(exposed.shape, dtype=np.float32)
-    return np.maximum(exposed + np.sqrt(exposed / quanta) * grain, 1e-4)
+    return primary + technique.scatter * cv2.resize(veil, (view.width, view.height))
 
 
-def develop(exposed: np.ndarray, technique: Technique) -> np.ndarray:
+def detect(
+    radiation: np.ndarray, technique: Technique, random: np.random.Generator
+) -> np.ndarray:
+    """The detector's signal relative to the open beam, float32.
+
+    Focal spot and detector blur; quantum noise is the normal limit of Poisson's law.
+    """
+    height = len(radiation)
+    signal = cv2.GaussianBlur(radiation, (0, 0), technique.blur * height / 512)
+    quanta = technique.quanta * (512 / height) ** 2
+    grain = random.standard_normal(signal.shape, dtype=np.float32)
+    return np.maximum(signal + np.sqrt(signal / quanta) * grain, 1e-4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Densities, −ln of the relative signal, that a film is developed for.
+
+    Attributes:
+        typical: of the middle of the body.
+        densest: of its densest parts, shown almost white.
+    """
+
+    typical: float
+    densest: float
+
+
+def choose_window(radiation: np.ndarray) -> Window:
+    """The window that suits a patient, from the radiation behind him."""
+    density = -np.log(radiation)
+    body = density[density > BODY]
+    return Window(typical=float(np.median(body)), densest=float(np.percentile(body, 99)))
+
+
+BODY = 0.6  # density above which a ray has met the body, not air
+
+
+def develop(signal: np.ndarray, technique: Technique, window: Window) -> np.ndarray:
     """Log response, processing as in computed radiography, window and curve; uint8."""
-    density = -np.log(exposed)
-    shape = density.shape[::-1]
+    density = -np.log(signal)
     small = cv2.resize(density, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
-    body = small > 0.6
-    typical = float(np.median(small[body])) if body.any() else 1.0
-    large = np.where(body, cv2.GaussianBlur(small, (0, 0), 0.07 * len(small)) - typical, 0)
-    middle = cv2.GaussianBlur(small, (0, 0), 1.2)
-    correction = technique.evening * cv2.GaussianBlur(large.astype(np.float32), (0, 0), 1.5)
-    correction += technique.sharpening * np.where(body, middle, small)
-    detail = (1 + technique.sharpening) * density - cv2.resize(correction, shape)
-    high = float(np.percentile(small - technique.evening * large, 99))
-    low = high * technique.black
-    tone = np.maximum((detail - low) / (high - low), 0) ** technique.gamma
+    body = small > BODY
+    large = cv2.GaussianBlur(small, (0, 0), 0.07 * len(small)) - window.typical
+    large = cv2.GaussianBlur(np.where(body, large, 0), (0, 0), 1.5)
+    middle = np.where(body, cv2.GaussianBlur(small, (0, 0), 1.2), small)
+    correction = technique.evening * large + technique.sharpening * middle
+    detail = (1 + technique.sharpening) * density
+    detail -= cv2.resize(correction, density.shape[::-1])
+    white = window.densest - technique.evening * 0.6 * (window.densest - window.typical)
+    black = technique.black * white
+    tone = np.maximum((detail - black) / (white - black), 0) ** technique.gamma
     tone = np.tanh(1.2 * tone) / np.tanh(1.2)
     return np.clip(255 * technique.white * tone, 0, 255).astype(np.uint8)
 
@@ -976,7 +1004,10 @@ def acquire(subtype: Subtype, *, seed: int, exam: int = 0, height: int = 512) ->
 
     random = np.random.default_rng([seed, 3, exam])
     line_integral, opacity = position([line_integral, view.refine(added)], technique, view, random)
-    pixels = develop(detect(line_integral, technique, view, random), technique)
+    # The window suits the healthy child: one that followed the lesion would darken all else.
+    window = choose_window(expose(healthy.line_integral * anatomy.scale, technique, coarse))
+    signal = detect(expose(line_integral, technique, view), technique, random)
+    pixels = develop(signal, technique, window)
     annotate(pixels, technique, view)
     return Phantom(pixels=pixels, lesion=_region(opacity, view))
 

@@ -1,5 +1,6 @@
 """What a training process writes into its run folder while it works."""
 
+import dataclasses
 import sys
 import time
 from collections.abc import Mapping
@@ -47,8 +48,14 @@ class Journal:
         changed = name != self._state.activity
         if changed:
             self.log(name)
-        if changed or done == total or time.time() - self._state.heartbeat > STATE_INTERVAL:
-            self._write(RunState(status="running", activity=name, done=done, total=total))
+        now = time.time()
+        if changed or done == total or now - self._state.heartbeat > STATE_INTERVAL:
+            began = now if changed else self._state.activity_began
+            self._write(
+                RunState(
+                    status="running", activity=name, done=done, total=total, activity_began=began
+                )
+            )
 
     def step(self, row: Mapping[str, float]) -> None:
         """Append a line to `steps.csv`."""
@@ -71,7 +78,7 @@ class Journal:
         self._write(RunState(status="stopped" if stopped else "finished", message=message))
 
     def _write(self, state: RunState) -> None:
-        self._state = RunState(**{**vars(state), "heartbeat": time.time()})
+        self._state = dataclasses.replace(state, heartbeat=time.time())
         write_state(self._run.folder, self._state)
 
     def _append(self, name: str, row: Mapping[str, float]) -> None:

@@ -77,6 +77,7 @@ class RunState:
     Attributes:
         activity: what it is doing, for people, such as "Computing features".
         done: units of the activity that are complete, of `total`; 0 of 0 where unknown.
+        activity_began: when it began with that, in seconds since the epoch.
         heartbeat: when it said so, in seconds since the epoch.
         message: the outcome, or why it failed.
         failure: a short code for a failure that a page has a remedy for, else "".
@@ -86,9 +87,17 @@ class RunState:
     activity: str = ""
     done: int = 0
     total: int = 0
+    activity_began: float = 0.0
     heartbeat: float = 0.0
     message: str = ""
     failure: str = ""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the activity is complete, at the pace so far; None while there is no pace."""
+        if not 0 < self.done <= self.total:
+            return None
+        return (self.heartbeat - self.activity_began) * (self.total - self.done) / self.done
 
 
 @dataclass(frozen=True)
