@@ -1,12 +1,14 @@
 """Look through the radiographs of a data set."""
 
+import time
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
-import cv2
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages import class_badge, class_name, require_frame
+from pages import class_badge, require_frame
 from pneumo import figures, radiograph, settings
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import gallery, kaggle, sample_set, sources
@@ -14,10 +16,9 @@ from pneumo.datasets import gallery, kaggle, sample_set, sources
 require_frame()
 
 PAGE = 24
-WIDTHS = {"small": 132, "medium": 190, "large": 290}  # of a film in the grid, in pixels
+WIDTHS = {"small": 148, "medium": 190, "large": 290}  # of a film in the grid, in pixels
 PICTURE = {"width": 384, "height": 320}  # sharp in the large grid, and on dense screens
-EVERY = "every"
-TEXTS = {"train": "Train", "val": "Val", "test": "Test"}
+EVERY = "all"
 
 here = settings.load()
 
@@ -28,9 +29,9 @@ here = settings.load()
 def choose(source: sources.Source) -> None:
     """Switch to another data set and forget what was looked for in this one."""
     sources.choose(source, here)
-    for key in ("split", "label", "subtype", "search", "page"):
-        st.session_state.pop(key, None)
-    st.query_params.clear()
+    reset()
+    open_film(None)
+    draw(0)
 
 
 def switcher() -> None:
@@ -82,11 +83,18 @@ def make_sample_set() -> None:
     st.markdown("A sample set of synthetic radiographs is being made. This happens once.")
     bar = st.progress(0.0, text="Drawing the first films")
     newest = st.empty()
-    shown = 0
+    started = time.monotonic()
+    before = shown = -1  # films that were there already, films done when the last were shown
 
     def show(done: int, total: int) -> None:
-        nonlocal shown
-        bar.progress(done / total, text=f"{done} of {total} films")
+        nonlocal before, shown
+        if before < 0:
+            before = shown = done
+        text = f"{done} of {total} films"
+        if done - before >= 8:
+            seconds = (time.monotonic() - started) / (done - before) * (total - done)
+            text += f", {seconds:.0f} s left"
+        bar.progress(done / total, text=text)
         if done - shown >= 8:
             shown = done
             films = sorted(root.glob("*/*/*.jpeg"), key=lambda path: path.stat().st_mtime_ns)
@@ -173,18 +181,12 @@ def summary(catalog: pd.DataFrame) -> None:
     """Headline figures beside what the splits are made of."""
     per_class = catalog["label"].value_counts()
     patients = catalog.groupby("label")["patient"].nunique()
-    numbers, chart = st.columns([4, 7], gap="medium", vertical_alignment="center")
-    with numbers, st.grid(2, min_column_width=120, gap="small"):
-        st.metric("Films", f"{len(catalog):,}", border=True)
-        st.metric("Patients", f"{patients.sum():,}", border=True)
+    numbers, chart = st.columns([3, 7], gap="medium", vertical_alignment="center")
+    with numbers, st.grid(2, min_column_width=110, gap="small"):
+        st.metric("Films", f"{len(catalog):,}")
+        st.metric("Patients", f"{patients.sum():,}")
         for label in catalogs.LABELS:
-            films = int(per_class.get(label, 0))
-            st.metric(
-                f"{class_badge(label)}",
-                f"{films:,}",
-                border=True,
-                help=f"{films / len(catalog):.0%} of the films, {patients.get(label, 0):,} patients",
-            )
+            st.metric(class_badge(label), f"{per_class.get(label, 0):,}")
     with chart:
         st.plotly_chart(
             figures.composition(catalog),
@@ -217,26 +219,24 @@ def back_to_first_page() -> None:
 def filters(catalog: pd.DataFrame) -> pd.DataFrame:
     """The films that the controls above the grid ask for; the address remembers them."""
 
-    def pick(label: str, key: str, options: list[str], texts: dict[str, str]) -> str | None:
+    def pick(label: str, key: str, options: list[str]) -> str | None:
         value = st.segmented_control(
             label,
             [EVERY, *options],
             default=EVERY,
             required=True,
-            format_func=lambda option: texts.get(option, "All"),
+            format_func=str.capitalize,
             key=key,
             bind="query-params",
             on_change=back_to_first_page,
         )
         return None if value == EVERY else value
 
-    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="filters"):
-        split = pick("Split", "split", list(catalog["split"].unique()), TEXTS)
-        label = pick(
-            "Class", "label", list(catalogs.LABELS), {it: class_name(it) for it in catalogs.LABELS}
-        )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
+        split = pick("Split", "split", list(catalog["split"].unique()))
+        label = pick("Class", "label", list(catalogs.LABELS))
         causes = [it for it in ("bacterial", "viral", "unknown") if it in set(catalog["subtype"])]
-        subtype = pick("Cause", "subtype", causes, {it: it.capitalize() for it in causes})
+        subtype = pick("Cause", "subtype", causes)
         search = st.text_input(
             "Search",
             key="search",
@@ -244,22 +244,10 @@ def filters(catalog: pd.DataFrame) -> pd.DataFrame:
             placeholder="File name or patient",
             icon=":material/search:",
             type="search",
-            width=230,
+            width=240,
             on_change=back_to_first_page,
         )
-        draw_others()
-        st.segmented_control(
-            "Size",
-            list(WIDTHS),
-            default="medium",
-            required=True,
-            format_func=lambda size: size[0].upper(),
-            key="size",
-            bind="query-params",
-        )
-    chosen = gallery.select(
-        catalog, split=split, label=label, subtype=subtype, search=search or ""
-    )
+    chosen = gallery.select(catalog, split=split, label=label, subtype=subtype, search=search or "")
     return gallery.shuffle(chosen, seed=draw_number())
 
 
@@ -269,19 +257,20 @@ def draw_number() -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def draw_others() -> None:
+def draw(number: int) -> None:
+    """Ask for a random draw; 0 for the films in their order."""
+    back_to_first_page()
+    if number:
+        st.query_params["draw"] = str(number)
+    else:
+        st.query_params.pop("draw", None)
+
+
+def draw_buttons() -> None:
     """Buttons for a random draw, and back to the order of the catalogue."""
-
-    def draw(number: int) -> None:
-        back_to_first_page()
-        if number:
-            st.query_params["draw"] = str(number)
-        else:
-            st.query_params.pop("draw", None)
-
     number = draw_number()
     st.button(
-        "Show me others",
+        "Show others",
         icon=":material/shuffle:",
         key="others",
         on_click=draw,
@@ -290,6 +279,20 @@ def draw_others() -> None:
     )
     if number:
         st.button("In order", icon=":material/sort:", key="in-order", on_click=draw, args=(0,))
+
+
+def pick_size() -> str:
+    """How large the films are in the grid."""
+    return st.segmented_control(
+        "Size of the films",
+        list(WIDTHS),
+        default="medium",
+        required=True,
+        format_func=lambda size: size[0].upper(),
+        key="size",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
 
 
 def open_film(path: str | None) -> None:
@@ -308,45 +311,45 @@ def reset() -> None:
     back_to_first_page()
 
 
-def grid(root: Path, films: pd.DataFrame, *, width: int, key: str) -> None:
+def grid(root: Path, films: pd.DataFrame, *, width: int, key: str, badges: bool = True) -> None:
     """Films as cards; a card opens its film."""
     pictures = gallery.thumbnails(root, films, **PICTURE, limits=here.image_limits)
-    cells = st.grid("auto", min_column_width=width, gap="xsmall", key=key)
-    for place, (film, picture) in enumerate(zip(films.itertuples(), pictures, strict=True)):
+    cells = st.grid("auto", min_column_width=width, gap="small", key=key)
+    for place, (film, picture) in enumerate(zip(films.to_dict("records"), pictures, strict=True)):
+        name = Path(film["path"]).stem
         with cells.cell(), st.container(key=f"card-{key}-{place}", gap="xxsmall"):
-            name = Path(film.path).stem
             if picture.problem:
-                st.warning(f"{name} cannot be shown. {picture.problem}", icon=":material/broken_image:")
+                st.warning(picture.problem, icon=":material/broken_image:")
             else:
-                st.image(
-                    picture.jpeg,
-                    width="stretch",
-                    alt=f"Chest radiograph {name}, {class_name(film.label)}",
-                )
+                st.image(picture.jpeg, width="stretch", alt=describe(film))
+            badge = f"{class_badge(film['label'], film['subtype'])} " if badges else ""
             st.button(
-                f"{class_badge(film.label, film.subtype)}",
+                f"{badge}:gray[:small[{name}]]",
                 key=f"open-{key}-{place}",
                 type="tertiary",
-                help=name,
                 on_click=open_film,
-                args=(film.path,),
+                args=(film["path"],),
             )
 
 
-@st.dialog("Film", width="large", icon=":material/radiology:", on_dismiss=lambda: open_film(None))
+def describe(film: Mapping[Hashable, str] | pd.Series) -> str:
+    """A film in words, for those who do not see it."""
+    return f"Chest radiograph {Path(film['path']).stem}, {film['label'].lower()}"
+
+
 def detail(root: Path, catalog: pd.DataFrame, films: pd.DataFrame, film: pd.Series) -> None:
     """One film, large, with what is known of it."""
     picture, facts = st.columns([7, 4], gap="medium")
     with facts:
         step_buttons(films, film)
         st.markdown(
-            f"{class_badge(film['label'], film['subtype'])} :gray-badge[{TEXTS[film['split']]}]"
+            f"{class_badge(film['label'], film['subtype'])} "
+            f":gray-badge[{film['split'].capitalize()}]"
         )
-        st.markdown(f"**{Path(film['path']).name}**")
         st.caption(
             f"Patient {film['patient']}  \n"
             f"{film['width']:,} × {film['height']:,} pixels, "
-            f"proportions {film['width'] / film['height']:.2f}  \n"
+            f"width to height {film['width'] / film['height']:.2f}, "
             f"{film['bytes'] / 1024:,.0f} KiB"
         )
     try:
@@ -354,12 +357,10 @@ def detail(root: Path, catalog: pd.DataFrame, films: pd.DataFrame, film: pd.Seri
     except (radiograph.UnreadableRadiograph, OSError) as unreadable:
         picture.warning(f"This film cannot be shown. {unreadable}", icon=":material/broken_image:")
         return
-    mask_file = root / sample_set.MASKS / film["split"] / f"{Path(film['path']).stem}.png"
+    mask = lesion(root, film)
     with facts:
         inverted = st.toggle("Invert grey levels", key="invert")
-        outlined = film["label"] == "PNEUMONIA" and mask_file.exists()
-        if outlined:
-            outlined = st.toggle("Outline the lesion", key="outline")
+        outlined = mask is not None and st.toggle("Outline the lesion", key="outline")
         st.plotly_chart(
             figures.grey_histogram(pixels),
             key="histogram",
@@ -367,21 +368,28 @@ def detail(root: Path, catalog: pd.DataFrame, films: pd.DataFrame, film: pd.Seri
             alt="Histogram of the grey levels",
         )
         others = gallery.of_the_same_patient(catalog, film)
-        if len(others):
-            st.markdown(f"**Same patient**, {len(others)} more")
-            grid(root, others[:6], width=96, key="same")
+        if not others.empty:
+            st.caption(f"{len(others)} more of this patient")
+            grid(root, others[:6], width=110, key="same", badges=False)
     shown = 255 - pixels if inverted else pixels
-    if outlined:
-        mask = cv2.imread(str(mask_file), cv2.IMREAD_GRAYSCALE) > 0
+    if outlined and mask is not None:
         shown = figures.outline(shown, mask)
-    shown = gallery.fit(shown, width=1400, height=1400)
+    shown = gallery.fit(shown, width=1600, height=1600)
     height, width = shown.shape[:2]
     picture.image(
         gallery.to_jpeg(shown),
-        # As tall as a screen has room for.
-        width=min(820, round(680 * width / height)),
-        alt=f"Chest radiograph {Path(film['path']).stem}, {class_name(film['label'])}",
+        # As large as a screen has room for.
+        width=min(780, round(640 * width / height)),
+        alt=describe(film),
     )
+
+
+def lesion(root: Path, film: pd.Series) -> np.ndarray | None:
+    """The mask of the lesion, which the sample set has for every film with pneumonia."""
+    file = root / sample_set.MASKS / film["split"] / f"{Path(film['path']).stem}.png"
+    if film["label"] == "NORMAL" or not file.exists():
+        return None
+    return radiograph.read_file(file).pixels > 0
 
 
 def step_buttons(films: pd.DataFrame, film: pd.Series) -> None:
@@ -446,17 +454,25 @@ films = filters(catalog)
 
 if films.empty:
     with st.container(border=True, horizontal_alignment="center"):
-        st.markdown("**No film fits all of these filters.**")
+        st.markdown("**No film fits all of these filters**", width="content")
         st.button("Show all films", icon=":material/filter_alt_off:", on_click=reset)
     st.stop()
 
-pages = -(-len(films) // PAGE)
-with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
     st.markdown(f"**{len(films):,}** {'film' if len(films) == 1 else 'films'}", width="content")
-    number = st.pagination(pages, key="page", bind="query-params")
-on_page = films.iloc[(number - 1) * PAGE : number * PAGE]
-grid(root, on_page, width=WIDTHS[st.session_state["size"]], key="films")
+    draw_buttons()
+    size = pick_size()
+    st.space("stretch")
+    number = st.pagination(-(-len(films) // PAGE), key="page", bind="query-params")
+grid(root, films.iloc[(number - 1) * PAGE : number * PAGE], width=WIDTHS[size], key="films")
 
 asked_for = catalog[catalog["path"] == st.query_params.get("film")]
 if not asked_for.empty:
-    detail(root, catalog, films, asked_for.iloc[0])
+    film = asked_for.iloc[0]
+    dialog = st.dialog(
+        Path(film["path"]).name,
+        width="large",
+        icon=":material/radiology:",
+        on_dismiss=lambda: open_film(None),
+    )
+    dialog(detail)(root, catalog, films, film)

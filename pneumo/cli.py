@@ -16,11 +16,10 @@ from typing import Any
 from pneumo import settings
 from pneumo.datasets import catalog, kaggle, sample_set, sources
 from pneumo.datasets.sources import Dataset, Source
-from pneumo.datasets.splits import carve_validation
 from pneumo.inference import bundle
 from pneumo.inference.card import Measurement
 from pneumo.inference.predictor import Predictor
-from pneumo.inference.scoring import FilePrediction, evaluate, predict_files
+from pneumo.inference.scoring import FilePrediction, evaluate, predict_files, rows_of_split
 from pneumo.settings import Settings
 from pneumo.training import launcher, recipe, runs
 from pneumo.training.recipe import Recipe
@@ -166,7 +165,7 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
     """A model's figures on one split of a data set."""
     predictor = Predictor(bundle.find(installation, options.model))
     dataset = _dataset(options.data, installation)
-    images = _split(_catalog(dataset, installation), options.split, predictor.bundle)
+    images = rows_of_split(_catalog(dataset, installation), options.split, predictor.bundle.card)
     result = evaluate(
         predictor,
         images,
@@ -319,18 +318,6 @@ def _catalog(dataset: Dataset, installation: Settings) -> Any:
     return catalog.build(
         dataset.root, progress=_progress("Reading the data set"), cache=installation.cache
     )
-
-
-def _split(images: Any, split: str, model: bundle.Bundle) -> Any:
-    """The rows of one split; "validation" is carved as the model's recipe did."""
-    if split == "validation":
-        trained_by = recipe.from_dict(model.card.recipe)
-        images = carve_validation(images, share=trained_by.validation_share, seed=trained_by.seed)
-    rows = images[images["split"] == split]
-    if rows.empty:
-        known = ", ".join(sorted(images["split"].unique()))
-        raise ValueError(f"`split` must be one of the data set's: {known}. Received: {split!r}")
-    return rows
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:

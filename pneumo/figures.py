@@ -35,7 +35,9 @@ _SUBTYPE_NAMES = {
 
 _GRID = "rgba(128, 138, 150, 0.22)"
 # Inferno rises evenly in lightness, so that it keeps its order when printed in grey.
-_HEAT_COLOURS = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO)
+_HEAT_COLOURS = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(
+    256, 3
+)
 
 
 def dress(figure: go.Figure, *, height: int = 260) -> go.Figure:
@@ -91,7 +93,7 @@ def composition(catalog: pd.DataFrame) -> go.Figure:
     counts = pd.crosstab(catalog["split"], catalog["subtype"])
     counts = counts.loc[catalog["split"].unique()]
     totals = counts.sum(axis="columns")
-    names = [f"{split}  <b>{totals[split]:,}</b>" for split in counts.index]
+    names = [f"{split.capitalize()}  <b>{totals[split]:,}</b>" for split in counts.index]
     figure = go.Figure()
     for subtype, colour in SUBTYPE_COLOURS.items():
         if subtype not in counts:
@@ -108,6 +110,7 @@ def composition(catalog: pd.DataFrame) -> go.Figure:
                 "line_width": 0,
                 "pattern": {
                     "shape": _SUBTYPE_TEXTURES[subtype],
+                    "fillmode": "overlay",
                     "fgcolor": "rgba(255, 255, 255, 0.55)",
                     "size": 7,
                     "solidity": 0.2,
@@ -122,10 +125,10 @@ def composition(catalog: pd.DataFrame) -> go.Figure:
             customdata=films,
             hovertemplate="%{customdata:,} films, %{x:.1%}<extra>%{fullData.name}</extra>",
         )
-    figure.update_layout(barmode="stack")
-    figure.update_xaxes(tickformat=".0%", range=[0, 1], nticks=5)
-    figure.update_yaxes(autorange="reversed")
-    return dress(figure, height=90 + 46 * len(counts))
+    figure.update_layout(barmode="stack", legend_traceorder="normal")
+    figure.update_xaxes(visible=False, range=[0, 1])
+    figure.update_yaxes(autorange="reversed", ticks="", showline=False)
+    return dress(figure, height=44 + 38 * len(counts))
 
 
 def grey_histogram(pixels: np.ndarray) -> go.Figure:
@@ -146,13 +149,11 @@ def grey_histogram(pixels: np.ndarray) -> go.Figure:
             hovertemplate="Grey level %{x}: %{y:.2%} of the pixels<extra></extra>",
         )
     )
-    figure.update_xaxes(title="Grey level", range=[0, 255], tickvals=[0, 64, 128, 192, 255])
+    figure.update_xaxes(range=[-1, 256], tickvals=[0, 128, 255])
     # Collimation makes a peak of pure black that would flatten everything else.
     inner = share[1:255]
-    figure.update_yaxes(
-        title="Pixels", tickformat=".1%", range=[0, max(1.15 * inner.max(), 1e-3)], nticks=4
-    )
-    return dress(figure, height=180)
+    figure.update_yaxes(visible=False, range=[0, max(1.15 * inner.max(), 1e-3)])
+    return dress(figure, height=130).update_layout(margin={"l": 14, "r": 14})
 
 
 # Overlays -------------------------------------------------------------------------------
@@ -188,7 +189,7 @@ def overlay(pixels: np.ndarray, heat_map: np.ndarray, *, opacity: float = 0.4) -
     height, width = pixels.shape
     heat = cv2.resize(heat_map.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     heat = np.clip(heat, 0.0, 1.0)  # a cubic overshoots beside an edge
-    bgr = _HEAT_COLOURS[np.rint(heat * 255).astype(np.uint8), 0]
+    bgr = _HEAT_COLOURS[np.rint(heat * 255).astype(np.uint8)]
     share = opacity * heat[..., np.newaxis]
     blended = (1.0 - share) * pixels[..., np.newaxis] + share * bgr[..., ::-1]
     return np.rint(blended).astype(np.uint8)

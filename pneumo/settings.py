@@ -5,6 +5,7 @@ reads environment variables of its own.
 """
 
 import json
+import math
 import os
 import uuid
 from dataclasses import dataclass, field
@@ -84,19 +85,12 @@ def load() -> Settings:
 
 def choice(settings: Settings, name: str) -> Any:
     """The remembered value of a choice, or None where nothing (readable) is remembered."""
-    try:
-        return json.loads(settings.choices_file.read_text())[name]
-    except (FileNotFoundError, KeyError, TypeError, json.JSONDecodeError):
-        return None
+    return _choices(settings).get(name)
 
 
 def remember(settings: Settings, name: str, value: Any) -> None:
     """Remember a JSON value under a name, beside the choices already there."""
-    try:
-        choices = json.loads(settings.choices_file.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        choices = {}
-    choices[name] = value
+    choices = {**_choices(settings), name: value}
     write_text(settings.choices_file, json.dumps(choices, indent=2))
 
 
@@ -108,12 +102,20 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def _choices(settings: Settings) -> dict[str, Any]:
+    try:
+        choices = json.loads(settings.choices_file.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return choices if isinstance(choices, dict) else {}
+
+
 def _positive(variable: str, default: float) -> float:
     text = os.environ.get(variable, str(default))
     try:
         value = float(text)
     except ValueError:
         value = 0.0
-    if value <= 0:
+    if not 0 < value < math.inf:
         raise ValueError(f"`{variable}` must be a positive number. Received: {text!r}")
     return value

@@ -168,6 +168,17 @@ class Tubes:
     walls: np.ndarray
 
 
+POINTS = 48  # along the centreline of a bone
+
+
+def _together(first: Tubes, second: Tubes) -> Tubes:
+    return Tubes(
+        centrelines=np.concatenate([first.centrelines, second.centrelines]),
+        radii=np.concatenate([first.radii, second.radii]),
+        walls=np.concatenate([first.walls, second.walls]),
+    )
+
+
 def interpolate(at: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Monotone cubic interpolation (Fritsch and Butland, 1984), constant outside; float32."""
     steep = np.diff(values) / np.diff(knots)
@@ -199,14 +210,13 @@ def project_tubes(tubes: Tubes, view: View) -> np.ndarray:
     corner = first_row * view.width + first_column
     lower = volume * down
     upper = volume - lower
-    chord = np.zeros(view.height * view.width)
-    for offset, share in (
-        (0, upper - upper * right),
-        (1, upper * right),
-        (view.width, lower - lower * right),
-        (view.width + 1, lower * right),
-    ):
-        chord += np.bincount(corner + offset, weights=share, minlength=chord.size)
+    chord = np.bincount(
+        np.concatenate([corner, corner + 1, corner + view.width, corner + view.width + 1]),
+        weights=np.concatenate(
+            [upper - upper * right, upper * right, lower - lower * right, lower * right]
+        ),
+        minlength=view.height * view.width,
+    )
     return (chord * view.resolution**2).reshape(view.height, view.width).astype(np.float32)
 
 
@@ -247,7 +257,7 @@ def _pieces(tubes: Tubes, *, step: float) -> tuple[np.ndarray, np.ndarray, np.nd
 
     hollow = wall > 0
     widest = radius.max(axis=1) / np.float32(step)
-    counts = np.where(hollow, np.clip(4 * widest, 6, 60), np.maximum(3 * widest * widest, 3))
+    counts = np.where(hollow, 6 + widest * (1.5 + 0.4 * widest), np.maximum(2 * widest * widest, 3))
     counts = counts.astype(np.intp)
     of = np.repeat(np.arange(len(s)), counts)
     place = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -266,17 +276,12 @@ def _pieces(tubes: Tubes, *, step: float) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def noise(random: np.random.Generator, view: View, size: float) -> np.ndarray:
     """A smooth random field of about unit variance whose features measure about `size` cm."""
-    step = max(size * view.resolution, 1.0)
-    rows, columns = int(view.height / step) + 4, int(view.width / step) + 4
+    step = max(size * view.resolution, 1.0)  # pixels from knot to knot
+    rows, columns = int(view.height / step) + 2, int(view.width / step) + 2
     knots = random.standard_normal((rows, columns), dtype=np.float32)
-    zoom = np.array([[step, 0, -step], [0, step, -step]])
-    return 1.4 * cv2.warpAffine(
-        knots,
-        zoom,
-        (view.width, view.height),
-        flags=cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REFLECT,
-    )
+    shape = (round(columns * step), round(rows * step))
+    field = cv2.resize(knots, shape, interpolation=cv2.INTER_CUBIC)
+    return 1.16 * field[: view.height, : view.width]
 
 
 # --- The patient -------------------------------------------------------------------------
@@ -354,12 +359,12 @@ def draw_anatomy(random: np.random.Generator) -> Anatomy:
         heart=random.uniform(0.84, 1.1),
         heart_tilt=random.uniform(0.55, 0.95),
         heart_shift=random.uniform(0.7, 1.7),
-        thymus=(random.gamma(2, 0.15), random.gamma(2, 0.15)),
+        thymus=(random.uniform(0, 0.6), random.uniform(0, 0.8)),
         knuckle=random.uniform(0.5, 0.85),
         rib_fall=random.uniform(0.7, 1.25),
-        rib_radius=random.uniform(0.27, 0.36),
-        mineral=random.uniform(0.5, 0.8),
-        vessels=random.uniform(0.8, 1.2),
+        rib_radius=random.uniform(0.29, 0.36),
+        mineral=random.uniform(0.7, 0.88),
+        vessels=random.uniform(0.75, 1.1),
         shoulder=random.uniform(0.6, 2.0),
         arm_angle=random.choice([random.uniform(0.15, 0.6), random.uniform(1.2, 2.5)]),
         stomach=random.choice([0.0, random.uniform(0.8, 2.2)], p=[0.3, 0.7]),
@@ -393,7 +398,7 @@ def mediastinum(anatomy: Anatomy) -> Loft:
     """Great vessels, thymus, oesophagus and the tissue before and beside the spine."""
     right, left = anatomy.thymus
     y = np.array([-14.0, -1.0, 0.4, 0.6 * anatomy.carina, anatomy.carina + 0.8, 9.0, 13.0, 40.0])
-    bulge = np.array([0.0, 0.0, 0.4, 1.0, 0.7, 0.3, 0.1, 0.0])
+    bulge = np.array([0.0, 0.2, 0.7, 1.0, 0.7, 0.35, 0.1, 0.0])
     half = np.array([2.2, 1.9, 1.5, 1.25, 1.3, 1.15, 1.1, 1.1])
     depth = np.array([2.0, 2.2, 2.6, 3.0, 3.0, 2.8, 2.6, 2.6]) * anatomy.depth
     return Loft(y=y, left=-half - right * bulge, right=half + 0.1 + left * bulge, half_depth=depth)
@@ -403,10 +408,10 @@ def heart(anatomy: Anatomy) -> list[Ellipsoid]:
     """Ventricles, right atrium, pulmonary trunk and aortic knuckle, overlapping."""
     size, shift, carina = anatomy.heart, anatomy.heart_shift, anatomy.carina
     base = anatomy.lung_height + 0.3
-    length = max(0.72 * (base - carina), 3.2) * size
+    length = size * (3.3 + 0.1 * anatomy.lung_height)
     ventricles = Ellipsoid(
-        centre=(shift + 0.3, base - 0.6 * length),
-        semi_axes=(1.08 * length, 2.75 * size, 3.4 * size),
+        centre=(shift + 0.5, base + 0.5 - length * np.cos(anatomy.heart_tilt)),
+        semi_axes=(length, 2.65 * size, 3.4 * size),
         angle=np.pi / 2 - anatomy.heart_tilt,
     )
     atrium = Ellipsoid(
@@ -431,7 +436,7 @@ def ribs(anatomy: Anatomy) -> Tubes:
     last = np.radians([118, 128, 136, 142, 146, 148, 146, 142, 134, 122, 100, 80])
     reach = interpolate(start + fall / 2, lungs.y, lungs.right) + 0.12
 
-    forward = np.linspace(0, 1, 48)  # from back to front
+    forward = np.linspace(0, 1, POINTS)  # from back to front
     turn = np.radians(9) + forward * (last[:, None] - np.radians(9))  # about the long axis
     x = reach[:, None] * np.sin(turn) + 0.1
     y = start[:, None] + fall[:, None] * (1 - np.cos(turn)) / 2
@@ -455,14 +460,15 @@ def _drawn(paths: list[tuple[list[tuple[float, float, float]], float]]) -> Tubes
 
     Each path is a list of (x, y, radius) for the left side, in cm, and a wall thickness.
     """
-    at = np.linspace(0, 1, 40)
+    at = np.linspace(0, 1, POINTS)
+    rounded = np.sqrt(1.02 - (2 * at - 1) ** 16)  # blunt ends
     centrelines, radii, walls = [], [], []
     for points, wall in paths:
         knots = np.linspace(0, 1, len(points))
         x, y, radius = (interpolate(at, knots, np.array(v)) for v in zip(*points, strict=True))
         for side in (RIGHT, LEFT):
             centrelines.append(np.stack([side * x, y, np.zeros_like(x)], axis=1))
-            radii.append(np.stack([radius, radius], axis=1))
+            radii.append(np.stack([rounded * radius, rounded * radius], axis=1))
             walls.append(np.full(len(at), wall))
     return Tubes(centrelines=np.stack(centrelines), radii=np.stack(radii), walls=np.stack(walls))
 
@@ -666,7 +672,7 @@ def _stomach(anatomy: Anatomy, view: View) -> np.ndarray:
 
 def project_bones(anatomy: Anatomy, view: View) -> np.ndarray:
     """Σ (µ bone − µ soft tissue)·chord of ribs, shoulder girdle and spine, no unit."""
-    chord = project_tubes(ribs(anatomy), view) + project_tubes(shoulder_girdle(anatomy), view)
+    chord = project_tubes(_together(ribs(anatomy), shoulder_girdle(anatomy)), view)
     near = np.flatnonzero(np.abs(view.x[0]) < 2.2)
     spongy = np.zeros((view.height, len(near)), np.float32)
     if len(near):
@@ -703,7 +709,11 @@ def infiltrate(
     """Σ µ·chord that pneumonia adds, float32, coarse; zeros when normal."""
     random = np.random.default_rng(seed)
     if subtype == "bacterial":
-        return consolidation(anatomy, healthy, view, random)
+        # The airways around a consolidated lobe are inflamed too.
+        accompanying = random.uniform(0.15, 0.7)
+        return consolidation(anatomy, healthy, view, random) + accompanying * (
+            interstitial_pattern(anatomy, healthy, view, random)
+        )
     if subtype == "viral":
         return interstitial_pattern(anatomy, healthy, view, random)
     return view.blank()
@@ -727,9 +737,9 @@ class Lobe:
 
 
 LOBES = (
-    Lobe(reach=4.2, height=0.25, share=0.8, beyond_fissure=-1),  # upper
-    Lobe(reach=3.4, height=0.68, share=0.6, beyond_fissure=1),  # middle, or lingula
-    Lobe(reach=4.4, height=0.78, share=0.75, beyond_fissure=0),  # lower
+    Lobe(reach=4.2, height=0.25, share=0.85, beyond_fissure=-1),  # upper
+    Lobe(reach=3.4, height=0.68, share=0.75, beyond_fissure=1),  # middle, or lingula
+    Lobe(reach=4.4, height=0.78, share=0.9, beyond_fissure=0),  # lower
 )
 
 
@@ -747,17 +757,17 @@ def consolidation(
         ),
         view,
     )
-    strength = random.uniform(0.45, 1.0)
+    strength = random.uniform(0.6, 1.15)
     filled = view.blank()
-    for focus in range(random.choice([1, 2, 3, 4], p=[0.25, 0.3, 0.25, 0.2])):
+    for focus in range(random.choice([1, 2, 3, 4], p=[0.2, 0.3, 0.3, 0.2])):
         side = int(random.choice([RIGHT, LEFT]))
         lobe = LOBES[random.choice(3, p=[0.25, 0.3, 0.45])]
         lesser = 1.0 if focus == 0 else random.uniform(0.5, 1.0)
-        size = random.uniform(2.6, 5.5) * lesser
+        size = random.uniform(3.0, 6.0) * lesser
         dx = (view.x - side * (lobe.reach + random.normal(0, 0.8))) / size
         dy = (view.y - anatomy.lung_height * (lobe.height + random.normal(0, 0.05))) / size
         edge = dx * dx + dy * dy * random.uniform(0.8, 1.6)
-        edge += 0.35 * noise(random, view, 1.6) + 0.12 * noise(random, view, 0.5)
+        edge += 0.4 * noise(random, view, 2.4) + 0.1 * noise(random, view, 0.9)
         fill = _sigmoid((1 - edge) * random.uniform(1.2, 3.5))
         fissure = 0.47 * anatomy.lung_height + 0.08 * side * view.x
         fill *= _sigmoid(
@@ -766,7 +776,7 @@ def consolidation(
         fill *= strength * lesser * (healthy.lungs[side == LEFT] > 0)
         depth = lobe.share * min(1, 0.4 * size)
         filled = filled + (1 - filled) * depth * fill
-    fluid = filled * healthy.air * (1 + 0.1 * noise(random, view, 0.7))
+    fluid = filled * healthy.air * (1 + 0.08 * noise(random, view, 1.1))
     open_bronchi = np.minimum(filled * bronchi, 0.25 * fluid)
     return np.maximum((SOFT_TISSUE - LUNG) * (fluid - open_bronchi), 0).astype(np.float32)
 
@@ -775,19 +785,19 @@ def interstitial_pattern(
     anatomy: Anatomy, healthy: SoftTissue, view: View, random: np.random.Generator
 ) -> np.ndarray:
     """Viral pneumonia: haze, thickened bronchial walls and a net of lines about both hila."""
-    strength = random.uniform(0.4, 1.0)
+    strength = random.uniform(0.6, 1.7)
     near = view.blank()
     for side in (RIGHT, LEFT):
-        dx = (view.x - side * 3.0) / random.uniform(3.0, 5.5)
-        dy = (view.y - anatomy.carina - random.uniform(1.2, 4.5)) / random.uniform(3.5, 6.0)
+        dx = (view.x - side * 3.0) / random.uniform(3.2, 6.0)
+        dy = (view.y - anatomy.carina - random.uniform(1.5, 5.0)) / random.uniform(4.0, 7.0)
         near += random.uniform(0.6, 1.0) * np.exp(-(dx * dx + dy * dy))
     tree = vessels(anatomy)
     sleeves = replace(tree, radii=1.25 * tree.radii, walls=np.full(tree.walls.shape, 0.07))
     cuffs = project_tubes(sleeves, view)
-    patches = np.clip(0.8 + 0.45 * noise(random, view, 1.6), 0, 2)
+    patches = np.clip(0.85 + 0.3 * noise(random, view, 1.6), 0, 2)
     net = np.abs(noise(random, view, 0.22)) + np.abs(noise(random, view, 0.4))
-    haze = healthy.air * patches * (0.38 + 0.16 * np.maximum(1.0 - 0.9 * net, -0.3))
-    thickened = np.minimum(cuffs, 0.5) * np.minimum(healthy.air / 2, 1)
+    haze = healthy.air * patches * (0.55 + 0.08 * np.maximum(1.0 - 0.9 * net, -0.3))
+    thickened = 0.6 * np.minimum(cuffs, 0.5) * np.minimum(healthy.air / 2, 1)
     return np.maximum(strength * (SOFT_TISSUE - LUNG) * near * (haze + thickened), 0)
 
 
@@ -849,18 +859,18 @@ def draw_technique(random: np.random.Generator) -> Technique:
     return Technique(
         breath=random.uniform(0.93, 1.03),
         field_width=random.uniform(18.5, 24.0),
-        above=random.uniform(1.4, 4.0),
+        above=random.uniform(2.2, 4.2),
         below=random.uniform(2.2, 5.0),
         shift=random.normal(0, 0.5),
         tilt=random.normal(0, 1.5),
-        quanta=10 ** random.uniform(4.2, 5.2),
-        scatter=random.uniform(0.2, 0.6),
+        quanta=10 ** random.uniform(4.5, 5.2),
+        scatter=random.uniform(0.2, 0.45),
         blur=random.uniform(0.5, 1.0),
-        evening=random.uniform(0.25, 0.55),
-        sharpening=random.uniform(0.1, 0.9),
+        evening=random.uniform(0.45, 0.6),
+        sharpening=random.uniform(0.7, 1.1),
         gamma=random.uniform(0.85, 1.25),
-        black=random.uniform(0.1, 0.25),
-        white=random.uniform(0.74, 0.96),
+        black=random.uniform(0.14, 0.25),
+        white=random.uniform(0.82, 0.96),
         shutters=tuple(random.uniform(-1.2, 0.6, size=3)),
         letter_at=(letter_left, letter_top),
         letter_size=random.choice([0.0, random.uniform(0.03, 0.075)], p=[0.1, 0.9]),
@@ -872,11 +882,12 @@ def position(
 ) -> list[np.ndarray]:
     """Tilts the patient and bends it a little: no child is symmetrical or stands still."""
     angle = np.radians(technique.tilt)
-    x, y = view.x * np.float32(np.cos(angle)), view.y * np.float32(np.cos(angle))
-    x = x + view.y * np.float32(np.sin(angle)) + np.float32(0.18) * noise(random, view, 5.0)
-    y = y - view.x * np.float32(np.sin(angle)) + np.float32(0.18) * noise(random, view, 5.0)
-    columns = (x - np.float32(view.left)) * np.float32(view.resolution) - np.float32(0.5)
-    rows = (y - np.float32(view.top)) * np.float32(view.resolution) - np.float32(0.5)
+    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
+    coarse = view.coarse()
+    x = cosine * view.x + sine * view.y + view.refine(0.18 * noise(random, coarse, 5.0))
+    y = cosine * view.y - sine * view.x + view.refine(0.18 * noise(random, coarse, 5.0))
+    columns = (x - view.left) * view.resolution - 0.5
+    rows = (y - view.top) * view.resolution - 0.5
     return [
         cv2.remap(m, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         for m in maps
@@ -895,9 +906,7 @@ def expose(line_integral: np.ndarray, technique: Technique, view: View) -> np.nd
     return primary + technique.scatter * cv2.resize(veil, (view.width, view.height))
 
 
-def detect(
-    radiation: np.ndarray, technique: Technique, random: np.random.Generator
-) -> np.ndarray:
+def detect(radiation: np.ndarray, technique: Technique, random: np.random.Generator) -> np.ndarray:
     """The detector's signal relative to the open beam, float32.
 
     Focal spot and detector blur; quantum noise is the normal limit of Poisson's law.
@@ -935,14 +944,15 @@ BODY = 0.6  # density above which a ray has met the body, not air
 def develop(signal: np.ndarray, technique: Technique, window: Window) -> np.ndarray:
     """Log response, processing as in computed radiography, window and curve; uint8."""
     density = -np.log(signal)
-    small = cv2.resize(density, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
+    height, width = density.shape
+    small = cv2.resize(density, (64 * width // height, 64), interpolation=cv2.INTER_AREA)
     body = small > BODY
-    large = cv2.GaussianBlur(small, (0, 0), 0.07 * len(small)) - window.typical
-    large = cv2.GaussianBlur(np.where(body, large, 0), (0, 0), 1.5)
+    excess = np.where(body, cv2.GaussianBlur(small, (0, 0), 4.5) - window.typical, 0)
     middle = np.where(body, cv2.GaussianBlur(small, (0, 0), 1.2), small)
-    correction = technique.evening * large + technique.sharpening * middle
+    correction = technique.evening * cv2.GaussianBlur(excess, (0, 0), 1.5)
+    correction += technique.sharpening * middle
     detail = (1 + technique.sharpening) * density
-    detail -= cv2.resize(correction, density.shape[::-1])
+    detail -= cv2.resize(correction, (width, height))
     white = window.densest - technique.evening * 0.6 * (window.densest - window.typical)
     black = technique.black * white
     tone = np.maximum((detail - black) / (white - black), 0) ** technique.gamma
@@ -1015,4 +1025,4 @@ def acquire(subtype: Subtype, *, seed: int, exam: int = 0, height: int = 512) ->
 def _region(opacity: np.ndarray, view: View) -> np.ndarray:
     """Where the added opacity is more than a faint rim."""
     smooth = cv2.GaussianBlur(opacity, (0, 0), 0.2 * view.resolution)
-    return smooth > max(0.05, 0.3 * float(smooth.max()))
+    return smooth > max(0.05, 0.15 * float(smooth.max()))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -123,7 +124,7 @@ def create(
 
     Radiographs go to `root/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`, masks (0 or 255) to
     `root/lesion_masks/<split>/<stem>.png`. Safe to interrupt: the next call goes on where
-    this one stopped. A finished set is left alone.
+    this one stopped. A finished set is left alone, one of an older version made again.
 
     Args:
         root: folder of the set; made where missing.
@@ -144,24 +145,31 @@ def create(
         "test": asdict(test),
     }
     films = plan(seed=seed, train=train, val=val, test=test)
-    known = _receipt(root)
-    if known is not None and known["options"] != options:
+    found = _receipt(root)
+    if found is not None and {**found["options"], "version": VERSION} != options:
         raise ValueError(
-            f"`root` holds a sample set made with other options: {known['options']}. "
+            f"`root` holds a sample set made with other options: {found['options']}. "
             f"Delete the folder or choose another one. Received: root={str(root)!r}"
         )
-    if known is None:
+    outdated = found is not None and found["options"] != options
+    if outdated:
+        for film in films:
+            (root / film.path).unlink(missing_ok=True)
+    if found is None or outdated:
         _write_receipt(root, options, complete=False)
     missing = [film for film in films if not _is_written(root, film)]
     done = len(films) - len(missing)
     if progress is not None:
         progress(done, len(films))
     # NumPy and OpenCV let go of the interpreter's lock, so threads are enough.
-    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
+    pool = ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4))
+    try:
         for _ in pool.map(lambda film: _write(root, film, height), missing):
             done += 1
             if progress is not None:
                 progress(done, len(films))
+    finally:
+        pool.shutdown(cancel_futures=True)
     _write_receipt(root, options, complete=True)
 
 
@@ -171,14 +179,14 @@ def is_complete(root: Path) -> bool:
     return receipt is not None and receipt["complete"] and receipt["options"]["version"] == VERSION
 
 
-def _receipt(root: Path) -> dict | None:
+def _receipt(root: Path) -> dict[str, Any] | None:
     try:
         return json.loads((root / RECEIPT).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
 
 
-def _write_receipt(root: Path, options: dict, *, complete: bool) -> None:
+def _write_receipt(root: Path, options: dict[str, Any], *, complete: bool) -> None:
     settings.write_text(
         root / RECEIPT, json.dumps({"complete": complete, "options": options}, indent=2)
     )

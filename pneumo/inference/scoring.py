@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from pneumo import radiograph
+from pneumo.datasets.splits import carve_validation
 from pneumo.evaluation.metrics import Metrics, measure
+from pneumo.inference.card import ModelCard
 from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.radiograph import UnreadableRadiograph
 from pneumo.settings import ImageLimits
@@ -54,7 +56,7 @@ class Evaluation:
     """A model's answers on a split.
 
     Attributes:
-        predictions: one row an image: path, label, subtype, patient, logit, probability,
+        predictions: one row an image: path, label, subtype, patient, digest, logit, probability,
             verdict.
         unreadable: files left out, with their reasons.
     """
@@ -62,6 +64,25 @@ class Evaluation:
     metrics: Metrics
     predictions: pd.DataFrame
     unreadable: tuple[FilePrediction, ...]
+
+
+def rows_of_split(catalog: pd.DataFrame, split: str, card: ModelCard) -> pd.DataFrame:
+    """The rows of one split of a data set.
+
+    "validation" is carved out of `train` as it was for this model, so that none of its films
+    has trained it when the data set is the one that it was trained on.
+
+    Raises:
+        ValueError: the data set has no such split.
+    """
+    if split == "validation":
+        share, seed = card.recipe["validation_share"], card.recipe["seed"]
+        catalog = carve_validation(catalog, share=share, seed=seed)
+    rows = catalog[catalog["split"] == split]
+    if rows.empty:
+        known = ", ".join([*catalog["split"].unique(), "validation"])
+        raise ValueError(f"`split` must be one of the data set's: {known}. Received: {split!r}")
+    return rows
 
 
 def evaluate(
@@ -94,7 +115,9 @@ def evaluate(
         if progress is not None:
             progress(done, len(images))
     threshold = predictor.bundle.card.operating_points["balanced"].threshold
-    table = images.loc[np.array(readable, dtype=bool), ["path", "label", "subtype", "patient"]]
+    table = images.loc[
+        np.array(readable, dtype=bool), ["path", "label", "subtype", "patient", "digest"]
+    ]
     table = table.assign(logit=logits, probability=probabilities)
     table["verdict"] = np.where(table["probability"] >= threshold, "PNEUMONIA", "NORMAL")
     metrics = measure(

@@ -89,9 +89,9 @@ def transform(
     Returns: float64, shape (3, 3).
     """
     cos, sin = math.cos(angle), math.sin(angle)
-    rotation = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+    rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
     move = np.array([[1, 0, shift[1]], [0, 1, shift[0]], [0, 0, 1]])
-    slant = np.array([[math.cos(shear), 0, 0], [-math.sin(shear), 1, 0], [0, 0, 1]])
+    slant = np.array([[1, -math.sin(shear), 0], [0, math.cos(shear), 0], [0, 0, 1]])
     scale = np.diag([zoom[1], zoom[0], 1.0])
     centre = np.array([[1, 0, width / 2 - 0.5], [0, 1, height / 2 - 0.5], [0, 0, 1]])
     to_centre = np.array([[1, 0, 0.5 - width / 2], [0, 1, 0.5 - height / 2], [0, 0, 1]])

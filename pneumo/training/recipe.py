@@ -23,6 +23,15 @@ def _check(argument: str, value: Any, rule: str, holds: Callable[[Any], bool]) -
         raise InvalidRecipe(f"`{argument}` must be {rule}. Received: {argument}={value!r}")
 
 
+def _check_whole(argument: str, value: Any, lowest: int, highest: int) -> None:
+    rule = f"a whole number between {lowest} and {highest}"
+    _check(argument, value, rule, lambda x: isinstance(x, int) and lowest <= x <= highest)
+
+
+def _check_switch(argument: str, value: Any) -> None:
+    _check(argument, value, "True or False", lambda x: isinstance(x, bool))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """Random changes of a training picture; zero or False switches one off.
@@ -53,6 +62,7 @@ class Augmentation:
         _check("zoom", self.zoom, "at least 0 and below 1", lambda x: 0 <= x < 1)
         _check("shear", self.shear, "at least 0 and below 90 degrees", lambda x: 0 <= x < 90)
         _check("shift", self.shift, "at least 0 and below 1", lambda x: 0 <= x < 1)
+        _check_switch("horizontal_flip", self.horizontal_flip)
         _check("contrast", self.contrast, "at least 0 and below 1", lambda x: 0 <= x < 1)
         _check("gamma", self.gamma, "between 0 and 3", lambda x: 0 <= x <= 3)
         _check("blur", self.blur, "between 0 and 7", lambda x: 0 <= x <= 7)
@@ -76,7 +86,7 @@ class HeadDesign:
         _check(
             "pooling", self.pooling, "'flatten' or 'average'", ("flatten", "average").__contains__
         )
-        _check("hidden_units", self.hidden_units, "between 0 and 4096", lambda x: 0 <= x <= 4096)
+        _check_whole("hidden_units", self.hidden_units, 0, 4096)
         _check("dropout", self.dropout, "at least 0 and below 1", lambda x: 0 <= x < 1)
 
 
@@ -121,22 +131,23 @@ class Recipe:
             "image_size",
             self.image_size,
             "a multiple of 32 between 96 and 512",
-            lambda x: 96 <= x <= 512 and x % 32 == 0,
+            lambda x: isinstance(x, int) and 96 <= x <= 512 and x % 32 == 0,
         )
         _check("scaling", self.scaling, "'unit' or 'symmetric'", ("unit", "symmetric").__contains__)
         _check("start", self.start, f"one of {STARTING_WEIGHTS}", STARTING_WEIGHTS.__contains__)
-        _check("cached_views", self.cached_views, "between 0 and 64", lambda x: 0 <= x <= 64)
-        _check("epochs", self.epochs, "between 1 and 1000", lambda x: 1 <= x <= 1000)
-        _check("batch_size", self.batch_size, "between 1 and 1024", lambda x: 1 <= x <= 1024)
+        _check_whole("cached_views", self.cached_views, 0, 64)
+        _check_whole("epochs", self.epochs, 1, 1000)
+        _check_whole("batch_size", self.batch_size, 1, 1024)
         _check("learning_rate", self.learning_rate, "above 0, at most 1", lambda x: 0 < x <= 1)
         _check("weight_decay", self.weight_decay, "at least 0, below 1", lambda x: 0 <= x < 1)
+        _check_switch("class_weights", self.class_weights)
         _check(
             "validation_share",
             self.validation_share,
             "between 0.05 and 0.5",
             lambda x: 0.05 <= x <= 0.5,
         )
-        _check("seed", self.seed, "between 0 and 2**31 - 1", lambda x: 0 <= x < 2**31)
+        _check_whole("seed", self.seed, 0, 2**31 - 1)
 
     def changed(self, **values: Any) -> Self:
         """A copy with other values.
@@ -158,6 +169,7 @@ def from_dict(values: dict[str, Any]) -> Recipe:
         InvalidRecipe: an unknown or missing name, or a value that breaks a rule.
     """
     try:
+        values = dict(**values)  # a TypeError where JSON held no object
         head = HeadDesign(**values.get("head", {}))
         augmentation = Augmentation(**values.get("augmentation", {}))
         return Recipe(**{**values, "head": head, "augmentation": augmentation})

@@ -1,0 +1,121 @@
+"""Grad-CAM and the head in NumPy: by hand, by finite differences, against TensorFlow."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from pneumo.inference.explanation import DenseLayer, Head, grad_cam
+
+POOLINGS: tuple[Literal["average", "flatten"], ...] = ("average", "flatten")
+
+# Two rows, two columns, two channels.
+FEATURES = np.array([[[1, 0], [2, 1]], [[3, 4], [0, 1]]], np.float32)
+
+
+def dense(kernel: list, bias: list) -> DenseLayer:
+    return DenseLayer(kernel=np.array(kernel, np.float32), bias=np.array(bias, np.float32))
+
+
+AVERAGE = Head(
+    pooling="average",
+    layers=(
+        # Means 1.5 and 1.5: hidden values 1.5·1 + 1.5·2 + 0.5 = 5 and 1.5·(1 - 3) = -3 → 0.
+        dense([[1, 1], [2, -3]], [0.5, 0]),
+        dense([[2], [7]], [1]),
+    ),
+)
+FLAT = Head(
+    pooling="flatten",
+    layers=(
+        # In the order row, column, channel: 1, 0, 2, 1, 3, 4, 0, 1.
+        # First hidden value 1 + 2·4 - 5 = 4; second 2·1 - 3 = -1 → 0.
+        dense([[1, 0], [0, 0], [0, 1], [0, 0], [0, -1], [2, 0], [9, 9], [0, 0]], [-5, 0]),
+        dense([[3], [5]], [0.25]),
+    ),
+)
+
+
+def test_average_pooling_by_hand() -> None:
+    assert AVERAGE.logit(FEATURES) == 2 * 5 + 1
+    gradient = AVERAGE.gradient(FEATURES)
+    # Only the first hidden unit is awake: 2·1 and 2·2, shared by four positions.
+    assert gradient.shape == (2, 2, 2)
+    assert gradient.tolist() == [[[0.5, 1.0]] * 2] * 2
+    # 0.5·channel 0 + 1·channel 1: 0.5, 2, 5.5, 1; over 5.5.
+    assert grad_cam(FEATURES, gradient) == pytest.approx(
+        np.array([[0.5, 2], [5.5, 1]]) / 5.5, rel=1e-6
+    )
+
+
+def test_flattening_by_hand() -> None:
+    assert FLAT.logit(FEATURES) == 3 * 4 + 0.25
+    gradient = FLAT.gradient(FEATURES)
+    # The second hidden unit sleeps: three times the first column of the kernel.
+    assert gradient.tolist() == [[[3, 0], [0, 0]], [[0, 6], [27, 0]]]
+    # Channel weights: (3 + 27) / 4 = 7.5 and 6 / 4 = 1.5.
+    expected = np.array([[7.5, 16.5], [28.5, 1.5]]) / 28.5
+    assert grad_cam(FEATURES, gradient) == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_speaks_for_normal_is_the_map_of_the_negated_gradient() -> None:
+    head = Head(pooling="average", layers=(dense([[4], [-8]], [0]),))
+    gradient = head.gradient(FEATURES)
+    # Weights 1 and -2: 1, 0, -5, -2. For NORMAL: -1, 0, 5, 2.
+    assert grad_cam(FEATURES, gradient).tolist() == [[1, 0], [0, 0]]
+    assert grad_cam(FEATURES, -gradient) == pytest.approx(np.array([[0, 0], [1, 0.4]]))
+
+
+@pytest.mark.parametrize("features", [np.zeros((2, 2, 2)), np.full((2, 2, 2), 3.0)])
+@pytest.mark.parametrize("sign", [-1, 0])
+def test_where_nothing_speaks_for_it_the_map_is_zero(features: np.ndarray, sign: int) -> None:
+    heat = grad_cam(features.astype(np.float32), np.full((2, 2, 2), sign, np.float32))
+    assert heat.tolist() == [[0, 0], [0, 0]]
+    assert heat.dtype == np.float32
+
+
+def random_head(pooling: Literal["average", "flatten"], *, hidden: int, seed: int = 0) -> Head:
+    rng = np.random.default_rng(seed)
+    inputs = 5 if pooling == "average" else 3 * 4 * 5
+    widths = [inputs, hidden, 1] if hidden else [inputs, 1]
+    layers = tuple(
+        DenseLayer(
+            kernel=rng.normal(size=(before, after)).astype(np.float32),
+            bias=rng.normal(size=after).astype(np.float32),
+        )
+        for before, after in zip(widths[:-1], widths[1:], strict=True)
+    )
+    return Head(pooling=pooling, layers=layers)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("hidden", [0, 6])
+def test_gradient_against_finite_differences(
+    pooling: Literal["average", "flatten"], hidden: int
+) -> None:
+    head = random_head(pooling, hidden=hidden)
+    features = np.random.default_rng(1).normal(size=(3, 4, 5))
+    gradient = head.gradient(features)
+    step = 1e-4
+    for place in np.ndindex(features.shape):
+        moved = np.zeros_like(features)
+        moved[place] = step
+        slope = (head.logit(features + moved) - head.logit(features - moved)) / (2 * step)
+        assert gradient[place] == pytest.approx(slope, abs=1e-4)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("hidden", [0, 6])
+def test_a_head_is_read_as_it_was_written(
+    pooling: Literal["average", "flatten"], hidden: int, tmp_path: Path
+) -> None:
+    head = random_head(pooling, hidden=hidden)
+    head.save(tmp_path / "head.npz")
+    read = Head.load(tmp_path / "head.npz")
+    assert read.pooling == pooling
+    assert len(read.layers) == len(head.layers)
+    for before, after in zip(head.layers, read.layers, strict=True):
+        assert np.array_equal(before.kernel, after.kernel)
+        assert np.array_equal(before.bias, after.bias)
+        assert after.kernel.dtype == np.float32

@@ -1,0 +1,141 @@
+"""Decoding into the cache, and augmented batches."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pneumo import radiograph
+from pneumo.settings import ImageLimits, Settings
+from pneumo.training import pipeline
+from pneumo.training.pipeline import Pictures, augmented_batches, read_pictures
+from pneumo.training.recipe import QUICK
+from pneumo.training.runs import TrainingImage
+
+
+@pytest.fixture
+def pictures() -> Pictures:
+    rng = np.random.default_rng(0)
+    return Pictures(
+        pixels=rng.integers(0, 256, (11, 32, 32)).astype(np.uint8),
+        is_pneumonia=np.zeros(11, np.float32),
+    )
+
+
+def batches(pictures: Pictures, *, batch: int, seed: tuple[int, ...] = (0, 1)) -> np.ndarray:
+    order = np.random.default_rng(3).permutation(len(pictures))
+    parts = list(
+        augmented_batches(pictures, QUICK.augmentation, order=order, batch=batch, seed=seed)
+    )
+    assert [len(part) for part in parts[:-1]] == [batch] * (len(parts) - 1)
+    return np.concatenate(parts)
+
+
+def test_batches_depend_on_the_seed_and_not_on_their_size(pictures: Pictures) -> None:
+    whole = batches(pictures, batch=11)
+    assert np.array_equal(whole, batches(pictures, batch=4))
+    assert np.array_equal(whole, batches(pictures, batch=1))
+    assert not np.array_equal(whole, batches(pictures, batch=11, seed=(0, 2)))
+    assert not np.array_equal(whole, batches(pictures, batch=11, seed=(1, 1)))
+
+
+def test_a_picture_changes_alike_wherever_it_stands(pictures: Pictures) -> None:
+    forward, backward = (
+        np.concatenate(
+            list(augmented_batches(pictures, QUICK.augmentation, order=order, batch=3, seed=(7,)))
+        )
+        for order in (np.arange(11), np.arange(11)[::-1])
+    )
+    assert np.array_equal(forward, backward[::-1])
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[TrainingImage]:
+    """Three films of 80 × 100 grey pixels, then a text file and a missing file."""
+    found = []
+    for number, split in enumerate(("train", "train", "validation")):
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), np.full((80, 100), 50 * number, np.uint8))
+        label = "PNEUMONIA" if number else "NORMAL"
+        found.append(TrainingImage(path=str(path), label=label, patient=str(number), split=split))
+    (tmp_path / "notes.jpeg").write_text("not a film")
+    for name in ("notes.jpeg", "missing.png"):
+        path = tmp_path / name
+        found.append(TrainingImage(path=str(path), label="NORMAL", patient=name, split="train"))
+    return found
+
+
+def read(
+    images: list[TrainingImage], installation: Settings, *, fingerprint: str = "f"
+) -> tuple[dict[str, Pictures], list[pipeline.Unreadable]]:
+    return read_pictures(
+        images,
+        size=64,
+        limits=ImageLimits(),
+        cache=installation.cache,
+        fingerprint=fingerprint,
+        progress=lambda done, total: None,
+    )
+
+
+def test_pictures_and_labels_by_split(images: list[TrainingImage], installation: Settings) -> None:
+    splits, unreadable = read(images, installation)
+    assert splits["train"].is_pneumonia.tolist() == [0, 1]
+    assert splits["validation"].is_pneumonia.tolist() == [1]
+    assert splits["train"].pixels.shape == (2, 64, 64)
+    assert [picture.max() for picture in splits["train"].pixels] == [0, 50]
+    assert splits["validation"].pixels.max() == 100
+    assert [Path(entry.path).name for entry in unreadable] == ["notes.jpeg", "missing.png"]
+    assert "JPEG" in unreadable[0].reason
+    assert "No such file" in unreadable[1].reason
+
+
+def test_pixels_are_those_that_predictions_see(installation: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "film.png"
+    noise = np.random.default_rng(0).integers(0, 256, (90, 130)).astype(np.uint8)
+    cv2.imwrite(str(path), noise)
+    image = TrainingImage(path=str(path), label="NORMAL", patient="p", split="train")
+    splits, _ = read([image], installation)
+    expected = radiograph.to_model_input(radiograph.read_file(path), size=64)
+    assert np.array_equal(splits["train"].pixels[0], expected)
+
+
+def test_the_second_reading_decodes_nothing(
+    images: list[TrainingImage], installation: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readable = images[:3]
+    first, _ = read(readable, installation)
+    read(images[:2], installation)
+    decoded = []
+    monkeypatch.setattr(radiograph, "read_file", lambda path, limits: decoded.append(path))
+    second, unreadable = read(readable, installation)
+    assert unreadable == [] and decoded == []
+    for split, pictures in first.items():
+        assert np.array_equal(second[split].pixels, pictures.pixels)
+    with pytest.raises(AttributeError):  # other content under the same names is decoded anew
+        read(readable, installation, fingerprint="other")
+    assert decoded
+
+
+def test_what_could_not_be_read_is_tried_again(
+    images: list[TrainingImage], installation: Settings
+) -> None:
+    _, unreadable = read(images[:4], installation)
+    assert len(unreadable) == 1
+    Path(images[3].path).write_bytes(Path(images[0].path).read_bytes())
+    splits, unreadable = read(images[:4], installation)
+    assert unreadable == [] and len(splits["train"]) == 3
+
+
+def test_progress_counts_every_image(images: list[TrainingImage], installation: Settings) -> None:
+    told: list[tuple[int, int]] = []
+    read_pictures(
+        images,
+        size=64,
+        limits=ImageLimits(),
+        cache=installation.cache,
+        fingerprint="f",
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert told == [(done, 5) for done in range(1, 6)]
