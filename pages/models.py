@@ -119,15 +119,17 @@ def measure(model: Bundle) -> None:
 def run(model: Bundle, dataset: sources.Dataset, catalog: pd.DataFrame, split: str) -> Evaluation:
     """Predict every film of the split, with progress."""
     bar = st.progress(0.0, text="Predicting")
+
+    def show(done: int, total: int) -> None:
+        bar.progress(done / total, text=f"{done:,} of {total:,} films")
+
     try:
         return evaluate(
             load_predictor(model.folder),
             rows_of_split(catalog, split, model.card),
             dataset.root,
             limits=here.image_limits,
-            progress=lambda done, total: bar.progress(
-                done / total, text=f"{done:,} of {total:,} films"
-            ),
+            progress=show,
         )
     finally:
         bar.empty()

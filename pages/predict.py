@@ -168,9 +168,8 @@ def show_verdict(name: str, film: Radiograph, prediction: Prediction) -> tuple[f
         )
         for flag in prediction.flags:
             st.warning(flag, icon=":material/report:")
-        st.info(
-            "Decision support, not a diagnosis. Trained on children aged one to five.",
-            icon=":material/stethoscope:",
+        st.caption(
+            ":material/stethoscope: **Decision support, not a diagnosis.** " + scope(predictor)
         )
     side = st.segmented_control(
         "Explain what speaks",
@@ -182,6 +181,13 @@ def show_verdict(name: str, film: Radiograph, prediction: Prediction) -> tuple[f
     )
     opacity = st.slider("Heat map opacity", 0, 100, 45, format="%d %%", key="opacity")
     return opacity / 100, side
+
+
+def scope(predictor: Predictor) -> str:
+    """Whose films the model has learned from."""
+    if predictor.bundle.card.data["synthetic"]:
+        return "This model has seen synthetic films only."
+    return "Trained on children aged one to five."
 
 
 def describe(film: Radiograph) -> str:

@@ -49,8 +49,7 @@ def new_training(dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
     """The form: what to train on, and how."""
     st.subheader("New training", anchor=False)
     films = catalog[catalog["split"] == "train"]
-    synthetic = " :gray-badge[synthetic]" if dataset.synthetic else ""
-    st.markdown(f"{dataset.name}{synthetic}  \n:gray[{len(films):,} films in its train split]")
+    st.markdown(f"{dataset.name}  \n:gray[{len(films):,} films in its train split]")
     st.page_link("pages/browse.py", label="Another data set", icon=":material/database:")
     preset = st.segmented_control(
         "Recipe",
@@ -188,11 +187,7 @@ def headline(run: Run, trained: Recipe, state: RunState) -> None:
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
-        data = run.data
-        st.markdown(
-            f"{STATUS[state.status]} **{trained.name}** on {data.name}"
-            f"{' :gray-badge[synthetic]' if data.synthetic else ''}"
-        )
+        st.markdown(f"{STATUS[state.status]} **{trained.name}** on {run.data.name}")
         if state.status in runs.ACTIVE and st.button(
             "Stop",
             icon=":material/stop_circle:",

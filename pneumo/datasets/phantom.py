@@ -706,17 +706,20 @@ def _spine(anatomy: Anatomy, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, 
 def infiltrate(
     subtype: Subtype, anatomy: Anatomy, healthy: SoftTissue, view: View, seed: list[int]
 ) -> np.ndarray:
-    """Σ µ·chord that pneumonia adds, float32, coarse; zeros when normal."""
+    """Σ µ·chord that pneumonia adds, float32, coarse; zeros when normal.
+
+    Never more than lungs quite full of fluid would add.
+    """
     random = np.random.default_rng(seed)
+    added = view.blank()
     if subtype == "bacterial":
         # The airways around a consolidated lobe are inflamed too.
         accompanying = random.uniform(0.15, 0.7)
-        return consolidation(anatomy, healthy, view, random) + accompanying * (
-            interstitial_pattern(anatomy, healthy, view, random)
-        )
-    if subtype == "viral":
-        return interstitial_pattern(anatomy, healthy, view, random)
-    return view.blank()
+        added += consolidation(anatomy, healthy, view, random)
+        added += accompanying * interstitial_pattern(anatomy, healthy, view, random)
+    elif subtype == "viral":
+        added += interstitial_pattern(anatomy, healthy, view, random)
+    return np.minimum(added, (SOFT_TISSUE - LUNG) * healthy.air)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -770,9 +773,8 @@ def consolidation(
         edge += 0.4 * noise(random, view, 2.4) + 0.1 * noise(random, view, 0.9)
         fill = _sigmoid((1 - edge) * random.uniform(1.2, 3.5))
         fissure = 0.47 * anatomy.lung_height + 0.08 * side * view.x
-        fill *= _sigmoid(
-            5 * lobe.beyond_fissure * (view.y - fissure) + 9 * (lobe.beyond_fissure == 0)
-        )
+        if lobe.beyond_fissure:
+            fill *= _sigmoid(5 * lobe.beyond_fissure * (view.y - fissure))
         fill *= strength * lesser * (healthy.lungs[side == LEFT] > 0)
         depth = lobe.share * min(1, 0.4 * size)
         filled = filled + (1 - filled) * depth * fill

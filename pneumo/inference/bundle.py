@@ -65,13 +65,13 @@ def load(folder: Path) -> Bundle:
             f"A model bundle is a folder with a {CARD}. Received: {folder}. Train a model, or "
             "name one that `python -m pneumo models list` shows."
         ) from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / CARD} is not a model card: {error!r}") from error
-    for name, expected in card.files.items():
+    for name in (KERAS, LITERT, HEAD):
         path = folder / name
         if not path.is_file():
             raise BundleError(f"The bundle {folder} lacks {name}. Restore it or train again.")
-        if sha256(path) != expected:
+        if sha256(path) != card.files.get(name):
             raise BundleError(
                 f"{path} is not the file that its card describes (its SHA-256 differs). "
                 "Restore it or train again."

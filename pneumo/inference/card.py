@@ -107,7 +107,7 @@ def from_json(text: str) -> ModelCard:
     """The card that `to_json` wrote.
 
     Raises:
-        KeyError, TypeError, ValueError: the text is not such a card.
+        AttributeError, KeyError, TypeError, ValueError: the text is not such a card.
     """
     values = json.loads(text)
     points = {name: OperatingPoint(**point) for name, point in values["operating_points"].items()}

@@ -188,6 +188,8 @@ def test_lesion_lies_in_the_lungs() -> None:
         added = phantom.infiltrate(subtype, anatomy, healthy, view, [1])
         assert added.max() > 0.1
         assert added[healthy.air == 0].max() == 0
+        full_of_fluid = (SOFT_TISSUE - phantom.LUNG) * healthy.air
+        assert (added <= full_of_fluid + 1e-5).all()
     assert phantom.infiltrate("normal", anatomy, healthy, view, [1]).max() == 0
 
 

@@ -1,5 +1,6 @@
 """Grad-CAM and the head in NumPy: by hand, by finite differences, against TensorFlow."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -84,7 +85,7 @@ def random_head(pooling: Literal["average", "flatten"], *, hidden: int, seed: in
             kernel=rng.normal(size=(before, after)).astype(np.float32),
             bias=rng.normal(size=after).astype(np.float32),
         )
-        for before, after in zip(widths[:-1], widths[1:], strict=True)
+        for before, after in pairwise(widths)
     )
     return Head(pooling=pooling, layers=layers)
 

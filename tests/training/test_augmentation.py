@@ -27,7 +27,7 @@ def changed(monkeypatch: pytest.MonkeyPatch, picture: Any, **changes: Any) -> np
     monkeypatch.setattr(
         augmentation,
         "random_transform",
-        lambda augmentation, rng, *, height, width: transform(height=height, width=width, **changes),
+        lambda limits, rng, **size: transform(**size, **changes),
     )
     return augment(np.array(picture, np.uint8), Augmentation(), np.random.default_rng(0))
 

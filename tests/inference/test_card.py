@@ -1,0 +1,86 @@
+"""Model cards: their JSON form and the readable page."""
+
+import dataclasses
+import json
+
+import pytest
+
+from pneumo.inference import card as cards
+from pneumo.inference.card import Measurement, ModelCard
+
+
+def test_what_is_written_is_read(card: ModelCard) -> None:
+    assert cards.from_json(card.to_json()) == card
+
+
+def without(card: ModelCard, name: str) -> str:
+    values = json.loads(card.to_json())
+    del values[name]
+    return json.dumps(values)
+
+
+@pytest.mark.parametrize("name", ["temperature", "operating_points", "measurements", "files"])
+def test_a_card_lacks_nothing(card: ModelCard, name: str) -> None:
+    with pytest.raises((KeyError, TypeError), match=name):
+        cards.from_json(without(card, name))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3"])
+def test_other_text_is_no_card(text: str) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        cards.from_json(text)
+
+
+def test_newer_figures_take_the_place_of_older_ones(card: ModelCard) -> None:
+    (validation, test) = card.measurements
+    newer = dataclasses.replace(validation, note="again")
+    assert card.with_measurement(newer).measurements == (test, newer)
+    third = Measurement(data="Some films", split="train", metrics=validation.metrics)
+    assert card.with_measurement(third).measurements == (validation, test, third)
+    assert card.measurement("test") == test
+    assert card.measurement("train") is None
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        ({"pooling": "flatten", "hidden_units": 128}, "flatten pooling, 128 hidden units"),
+        ({"pooling": "average", "hidden_units": 0}, "average pooling"),
+    ],
+)
+def test_architecture_in_words(card: ModelCard, head: dict, words: str) -> None:
+    changed = dataclasses.replace(card, recipe=card.recipe | {"head": head})
+    assert changed.architecture == f"MobileNetV2, {words}"
+
+
+def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
+    page = cards.to_markdown(card)
+    lines = page.splitlines()
+    assert lines[0] == "# sparrow"
+    # AUC of (0.9, 0.3) against (0.4, 0.1): 3 of 4 pairs. Wilson of 1 of 2: 0.095 to 0.905.
+    (validation,) = (line for line in lines if line.startswith("| Some films"))
+    cells = [cell.strip() for cell in validation.strip("|").split("|")]
+    assert cells[:3] == ["Some films", "validation", "4"]
+    assert cells[3].startswith("0.750 [")
+    assert cells[4:7] == ["0.500 [0.150, 0.850]", "0.500 [0.095, 0.905]", "0.500 [0.095, 0.905]"]
+    (test,) = (line for line in lines if line.startswith("| Other films half of it"))
+    cells = [cell.strip() for cell in test.strip("|").split("|")]
+    assert cells[3] == "–" and cells[6] == "–"  # AUC and specificity of PNEUMONIA alone
+    for command in (
+        "    python -m pneumo train --data DIR --recipe seed",
+        "    python -m pneumo evaluate --model sparrow --data DIR --split validation",
+        "    python -m pneumo evaluate --model sparrow --data DIR --split test",
+    ):
+        assert command in lines
+    for words in (
+        cards.INTENDED_USE,
+        "1,200 NORMAL, 3 PNEUMONIA",
+        "`abcd1234`",
+        "20 epochs, seed 0, in 61 s",
+        "Temperature 1.250",
+        "probability of 0.375",
+        "keras 3.15.1",
+        cards.DATA_CREDIT,
+        cards.WEIGHTS_CREDIT,
+    ):
+        assert words in page

@@ -1,0 +1,128 @@
+"""Verdicts, their words, and the shipped model."""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pneumo import radiograph
+from pneumo.evaluation import calibration
+from pneumo.inference.explanation import Head
+from pneumo.inference.predictor import Prediction, Predictor, doubts
+from pneumo.radiograph import Radiograph
+
+PREDICTION = Prediction(
+    logit=0.0,
+    probability=0.5,
+    threshold=0.5,
+    flags=(),
+    heat_map=np.zeros((7, 7), np.float32),
+    heat_map_normal=np.zeros((7, 7), np.float32),
+    milliseconds=1.0,
+    model="sparrow",
+    model_digest="0",
+)
+
+
+@pytest.fixture(scope="module")
+def films(sample_root: Path) -> list[Radiograph]:
+    return [radiograph.read_file(path) for path in sorted(sample_root.glob("test/*/*.jpeg"))[::3]]
+
+
+@pytest.mark.parametrize(
+    ("probability", "threshold", "verdict", "confidence"),
+    [
+        (0.3, 0.3, "PNEUMONIA", 0.3),
+        (np.nextafter(0.3, 0), 0.3, "NORMAL", 0.7),
+        (0.6, 0.7, "NORMAL", 0.4),
+        (1.0, 0.3, "PNEUMONIA", 1.0),
+        (0.0, 0.3, "NORMAL", 1.0),
+    ],
+)
+def test_the_verdict_turns_at_the_threshold(
+    probability: float, threshold: float, verdict: str, confidence: float
+) -> None:
+    prediction = dataclasses.replace(PREDICTION, probability=probability, threshold=threshold)
+    assert prediction.verdict == verdict
+    assert prediction.confidence == pytest.approx(confidence)
+
+
+@pytest.mark.parametrize(
+    ("probability", "wording"),
+    [
+        (0.92644, "Prediction: Pneumonia, confidence 92.64 %"),
+        (0.0736, "Prediction: Normal, confidence 92.64 %"),
+        (0.5, "Prediction: Pneumonia, confidence 50.00 %"),
+    ],
+)
+def test_the_words(probability: float, wording: str) -> None:
+    assert dataclasses.replace(PREDICTION, probability=probability).wording == wording
+
+
+def film(pixels: np.ndarray) -> Radiograph:
+    return Radiograph(pixels=pixels.astype(np.uint8), format="PNG", bit_depth=8)
+
+
+def test_doubts() -> None:
+    ramp = np.tile(np.arange(400) * 255 // 399, (300, 1))
+    assert doubts(film(ramp), image_size=224) == ()
+    assert doubts(film(ramp[:224, -224:]), image_size=224) == ()
+    (small,) = doubts(film(ramp[:100]), image_size=224)
+    assert small == "Small image: 400×100 pixels, the model reads 224."
+    (blank,) = doubts(film(np.full((300, 300), 9)), image_size=224)
+    assert "blank" in blank
+    # Grey levels 100 to 130 span 30, 100 to 132 span 32.
+    assert len(doubts(film(np.clip(ramp, 100, 130)), image_size=224)) == 1
+    assert doubts(film(np.clip(ramp, 100, 132)), image_size=224) == ()
+    assert len(doubts(film(np.zeros((80, 80))), image_size=224)) == 2
+
+
+def test_a_prediction_of_the_shipped_model(predictor: Predictor, films: list[Radiograph]) -> None:
+    card = predictor.bundle.card
+    prediction = predictor.predict(films[0])
+    assert prediction.probability == pytest.approx(
+        1 / (1 + np.exp(-prediction.logit / card.temperature))
+    )
+    assert prediction.threshold == card.operating_points["balanced"].threshold
+    assert (prediction.model, prediction.model_digest) == (card.name, card.files["model.tflite"])
+    for heat in (prediction.heat_map, prediction.heat_map_normal):
+        assert heat.shape == (7, 7) and heat.dtype == np.float32
+        assert heat.min() >= 0 and heat.max() in (0, 1)
+    # What speaks for one speaks against the other.
+    assert not np.any((prediction.heat_map > 0) & (prediction.heat_map_normal > 0))
+
+
+def test_the_head_in_numpy_is_that_of_the_network(
+    predictor: Predictor, films: list[Radiograph]
+) -> None:
+    head = Head.load(predictor.bundle.head)
+    for film in films:
+        picture = radiograph.to_model_input(film, size=predictor.bundle.card.image_size)
+        output = predictor._interpreters.run(picture[np.newaxis])
+        assert head.logit(output["feature_map"][0]) == pytest.approx(
+            float(output["logit"][0, 0]), abs=1e-3
+        )
+
+
+def test_a_blank_film_has_an_answer(predictor: Predictor) -> None:
+    prediction = predictor.predict(film(np.zeros((300, 300))))
+    assert np.isfinite([prediction.logit, prediction.probability]).all()
+    assert np.isfinite(prediction.heat_map).all()
+    assert len(prediction.flags) == 1
+
+
+def test_films_differ(predictor: Predictor, films: list[Radiograph]) -> None:
+    logits = [predictor.predict(film).logit for film in films]
+    assert len(set(logits)) == len(films)
+    assert calibration.probability(np.ptp(logits), temperature=1) > 0.6  # by more than noise
+
+
+def test_threads_share_a_predictor(predictor: Predictor, films: list[Radiograph]) -> None:
+    alone = [predictor.predict(film) for film in films]
+    with ThreadPoolExecutor(12) as pool:
+        together = list(pool.map(predictor.predict, films * 6))
+    for prediction, expected in zip(together, alone * 6, strict=True):
+        assert prediction.logit == expected.logit
+        assert np.array_equal(prediction.heat_map, expected.heat_map)

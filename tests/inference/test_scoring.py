@@ -1,0 +1,104 @@
+"""Many files at once: none stops the others, figures are those of their table."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pneumo.datasets import catalog
+from pneumo.evaluation.metrics import measure
+from pneumo.inference.predictor import Predictor
+from pneumo.inference.scoring import evaluate, predict_files
+from pneumo.settings import ImageLimits
+
+LIMITS = ImageLimits()
+
+
+@pytest.fixture(scope="module")
+def test_split(sample_root: Path) -> pd.DataFrame:
+    images = catalog.build(sample_root)
+    return images[images["split"] == "test"]
+
+
+def test_unreadable_files_do_not_stop_the_others(
+    predictor: Predictor, sample_root: Path, tmp_path: Path
+) -> None:
+    films = sorted(sample_root.glob("test/*/*.jpeg"))[:3]
+    (tmp_path / "empty.jpeg").touch()
+    (tmp_path / "cut.jpeg").write_bytes(films[0].read_bytes()[:3000])
+    paths = [
+        *(films[0], tmp_path / "empty.jpeg", films[1], tmp_path / "cut.jpeg"),
+        *(tmp_path / "missing.png", tmp_path, films[2]),
+    ]
+    answers = list(predict_files(predictor, paths, limits=LIMITS))
+    assert [answer.path for answer in answers] == paths
+    assert [answer.prediction is not None for answer in answers] == [1, 0, 1, 0, 0, 0, 1]
+    assert [bool(answer.error) for answer in answers] == [0, 1, 0, 1, 1, 1, 0]
+    assert answers[4].error == "The file cannot be opened: No such file or directory."
+    assert answers[5].error == "The file cannot be opened: Is a directory."
+
+
+def test_limits_hold_for_files(predictor: Predictor, sample_root: Path) -> None:
+    (path, *_) = sample_root.glob("test/*/*.jpeg")
+    (answer,) = predict_files(predictor, [path], limits=ImageLimits(max_bytes=100))
+    assert answer.prediction is None and "100" in answer.error
+
+
+def test_figures_are_those_of_the_table(
+    predictor: Predictor, sample_root: Path, test_split: pd.DataFrame
+) -> None:
+    told: list[tuple[int, int]] = []
+    result = evaluate(
+        predictor,
+        test_split,
+        sample_root,
+        limits=LIMITS,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    table = result.predictions
+    assert list(table) == [
+        *("path", "label", "subtype", "patient", "digest", "logit", "probability", "verdict")
+    ]
+    known = ["path", "label", "subtype", "patient", "digest"]
+    assert table[known].equals(test_split[known])
+    threshold = predictor.bundle.card.operating_points["balanced"].threshold
+    assert result.metrics == measure(
+        (table["label"] == "PNEUMONIA").to_numpy(),
+        table["probability"].to_numpy(),
+        threshold=threshold,
+    )
+    assert (result.metrics.images, result.metrics.pneumonia) == (20, 12)
+    assert (table["verdict"] == "PNEUMONIA").sum() == (
+        result.metrics.true_positives + result.metrics.false_positives
+    )
+    assert told == [(done, 20) for done in range(1, 21)]
+    assert result.unreadable == ()
+    # Row by row they are the answers for the files.
+    paths = [sample_root / path for path in table["path"][:4]]
+    alone = [answer.prediction for answer in predict_files(predictor, paths, limits=LIMITS)]
+    assert [prediction.logit for prediction in alone if prediction] == list(table["logit"][:4])
+
+
+def test_unreadable_images_are_left_out_and_told(
+    predictor: Predictor, sample_root: Path, test_split: pd.DataFrame, tmp_path: Path
+) -> None:
+    images = test_split.iloc[[0, 1, -2, -1]]
+    for path in images["path"]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(sample_root / path, tmp_path / path)
+    damaged = images["path"].iloc[1]
+    (tmp_path / damaged).write_bytes(b"\xff\xd8\xff\xe0 cut")
+    result = evaluate(predictor, images, tmp_path, limits=LIMITS)
+    assert list(result.predictions["path"]) == list(images["path"].iloc[[0, 2, 3]])
+    assert np.isfinite(result.predictions["logit"]).all()
+    assert [file.path for file in result.unreadable] == [tmp_path / damaged]
+    assert result.metrics.images == 3
+
+
+def test_nothing_to_evaluate(
+    predictor: Predictor, test_split: pd.DataFrame, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        evaluate(predictor, test_split, tmp_path, limits=LIMITS)
