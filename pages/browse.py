@@ -16,7 +16,7 @@ from pneumo.datasets import gallery, kaggle, sample_set, sources
 require_frame()
 
 PAGE = 24
-WIDTHS = {"small": 148, "medium": 190, "large": 290}  # of a film in the grid, in pixels
+SIZES = {"small": (8, 108), "medium": (6, 165), "large": (4, 260)}  # most columns, least width
 PICTURE = {"width": 384, "height": 320}  # sharp in the large grid, and on dense screens
 EVERY = "all"
 
@@ -29,6 +29,7 @@ here = settings.load()
 def choose(source: sources.Source) -> None:
     """Switch to another data set and forget what was looked for in this one."""
     sources.choose(source, here)
+    st.session_state["switcher"] = False  # closes it
     reset()
     open_film(None)
     draw(0)
@@ -37,7 +38,9 @@ def choose(source: sources.Source) -> None:
 def switcher() -> None:
     """The sources on offer, behind one button."""
     current = sources.chosen(here)
-    with st.popover(sources.name(current), icon=":material/database:", key="switcher"):
+    with st.popover(
+        sources.name(current), icon=":material/database:", key="switcher", on_change="rerun"
+    ):
         st.markdown("**Data set**")
         for offer in sources.available(here):
             active = offer.source == current
@@ -51,30 +54,34 @@ def switcher() -> None:
                 args=(offer.source,),
             )
         with st.form("folder-form", border=False):
-            path = st.text_input(
+            st.text_input(
                 "A folder on this machine",
                 key="folder",
                 placeholder="/data/chest_xray",
                 help="With the radiographs in `train`, `val` and `test`, each split into "
                 "`NORMAL` and `PNEUMONIA`.",
             )
-            if st.form_submit_button("Open folder", icon=":material/folder_open:"):
-                open_folder(path)
+            st.form_submit_button(
+                "Open folder", icon=":material/folder_open:", on_click=choose_folder
+            )
+        problem = st.session_state.pop("folder-problem", "")
+        if problem:
+            st.error(problem)
 
 
-def open_folder(path: str) -> None:
-    """Switch to a folder, or say why it cannot be one."""
-    if not path.strip():
-        st.error("Enter the path of a folder.")
+def choose_folder() -> None:
+    """Switch to the folder that was entered, unless it cannot be one."""
+    entered = st.session_state["folder"].strip()
+    if not entered:
+        st.session_state["folder-problem"] = "Enter the path of a folder."
         return
-    source = sources.Source(kind="folder", folder=Path(path.strip()).expanduser())
     try:
+        source = sources.Source(kind="folder", folder=Path(entered).expanduser())
         sources.locate(source, here)
-    except sources.DatasetUnavailable as unavailable:
-        st.error(str(unavailable))
-        return
-    choose(source)
-    st.rerun()
+    except (sources.DatasetUnavailable, OSError) as problem:
+        st.session_state["folder-problem"] = str(problem)
+    else:
+        choose(source)
 
 
 def make_sample_set() -> None:
@@ -100,7 +107,7 @@ def make_sample_set() -> None:
             films = sorted(root.glob("*/*/*.jpeg"), key=lambda path: path.stat().st_mtime_ns)
             with newest.container(), st.container(horizontal=True, gap="xsmall"):
                 for film in films[-8:]:
-                    st.image(film.read_bytes(), width=WIDTHS["small"], alt=film.stem)
+                    st.image(film.read_bytes(), width=144, alt=film.stem)
 
     sample_set.create(root, progress=show)
     st.rerun()
@@ -134,9 +141,19 @@ def watch_download() -> None:
             if st.button(text, icon=":material/download:", type="primary", key="start-download"):
                 kaggle.start(here)
                 st.rerun(scope="fragment")
-            if st.button("Use the sample set", icon=":material/science:", key="use-sample"):
-                choose(sources.Source(kind="sample"))
+            if use_sample_set():
                 st.rerun()
+
+
+def use_sample_set() -> bool:
+    """A button back to what is always there; True when it was pressed."""
+    return st.button(
+        "Use the sample set",
+        icon=":material/science:",
+        key="use-sample",
+        on_click=choose,
+        args=(sources.Source(kind="sample"),),
+    )
 
 
 def download_text(download: kaggle.Download) -> str:
@@ -285,7 +302,7 @@ def pick_size() -> str:
     """How large the films are in the grid."""
     return st.segmented_control(
         "Size of the films",
-        list(WIDTHS),
+        list(SIZES),
         default="medium",
         required=True,
         format_func=lambda size: size[0].upper(),
@@ -311,10 +328,11 @@ def reset() -> None:
     back_to_first_page()
 
 
-def grid(root: Path, films: pd.DataFrame, *, width: int, key: str, badges: bool = True) -> None:
+def grid(root: Path, films: pd.DataFrame, *, size: str, key: str) -> None:
     """Films as cards; a card opens its film."""
+    columns, width = SIZES[size]
     pictures = gallery.thumbnails(root, films, **PICTURE, limits=here.image_limits)
-    cells = st.grid("auto", min_column_width=width, gap="small", key=key)
+    cells = st.grid(columns, min_column_width=width, gap="small", key=key)
     for place, (film, picture) in enumerate(zip(films.to_dict("records"), pictures, strict=True)):
         name = Path(film["path"]).stem
         with cells.cell(), st.container(key=f"card-{key}-{place}", gap="xxsmall"):
@@ -322,9 +340,9 @@ def grid(root: Path, films: pd.DataFrame, *, width: int, key: str, badges: bool 
                 st.warning(picture.problem, icon=":material/broken_image:")
             else:
                 st.image(picture.jpeg, width="stretch", alt=describe(film))
-            badge = f"{class_badge(film['label'], film['subtype'])} " if badges else ""
+            badge = class_badge(film["label"], "" if size == "small" else film["subtype"])
             st.button(
-                f"{badge}:gray[:small[{name}]]",
+                f"{badge} :gray[:small[{name}]]",
                 key=f"open-{key}-{place}",
                 type="tertiary",
                 on_click=open_film,
@@ -370,7 +388,7 @@ def detail(root: Path, catalog: pd.DataFrame, films: pd.DataFrame, film: pd.Seri
         others = gallery.of_the_same_patient(catalog, film)
         if not others.empty:
             st.caption(f"{len(others)} more of this patient")
-            grid(root, others[:6], width=110, key="same", badges=False)
+            grid(root, others[:6], size="small", key="same")
     shown = 255 - pixels if inverted else pixels
     if outlined and mask is not None:
         shown = figures.outline(shown, mask)
@@ -434,12 +452,7 @@ except sources.DatasetUnavailable as unavailable:
         watch_download()
     else:
         st.error(str(unavailable), icon=":material/folder_off:")
-        st.button(
-            "Use the sample set",
-            icon=":material/science:",
-            on_click=choose,
-            args=(sources.Source(kind="sample"),),
-        )
+        use_sample_set()
     st.stop()
 
 root = Path(catalog.attrs["root"])
@@ -464,7 +477,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
     size = pick_size()
     st.space("stretch")
     number = st.pagination(-(-len(films) // PAGE), key="page", bind="query-params")
-grid(root, films.iloc[(number - 1) * PAGE : number * PAGE], width=WIDTHS[size], key="films")
+grid(root, films.iloc[(number - 1) * PAGE : number * PAGE], size=size, key="films")
 
 asked_for = catalog[catalog["path"] == st.query_params.get("film")]
 if not asked_for.empty:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from pneumo.inference.interpreter import InterpreterPool
 
@@ -15,13 +17,31 @@ class ParityError(Exception):
 
 
 def to_litert(network: keras.Model, path: Path) -> None:
-    """Write a network with one input as a LiteRT file, batch size left open.
+    """Write a network as a LiteRT file, batch size left open; it appears whole or not at all.
 
-    The file appears whole or not at all.
+    `network.export` saves, loads and traces the variables several times over; constants go
+    through in a third of the time, with the same result.
+
+    Args:
+        network: one input, a dict of outputs; their names become the file's signature.
+        path: of the file.
     """
+    entry = network.inputs[0]
+    specification = tf.TensorSpec(entry.shape, tf.float32, name=entry.name)
+    traced = tf.function(
+        lambda pictures: network(pictures, training=False), input_signature=[specification]
+    )
+    constant = convert_variables_to_constants_v2(traced.get_concrete_function())
+
+    @tf.function(input_signature=[specification])
+    def serve(pictures: tf.Tensor) -> dict[str, tf.Tensor]:
+        # A frozen function has forgotten its outputs' names, and orders them by name.
+        return dict(zip(sorted(network.output), constant(pictures), strict=True))
+
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".litert-") as folder:
-        exported = Path(folder) / "model.tflite"
-        network.export(str(exported), format="litert", verbose=False)
+        saved_model, exported = str(Path(folder) / "saved_model"), Path(folder) / "model.tflite"
+        tf.saved_model.save(tf.Module(), saved_model, signatures=serve.get_concrete_function())
+        exported.write_bytes(tf.lite.TFLiteConverter.from_saved_model(saved_model).convert())
         exported.replace(path)
 
 

@@ -28,9 +28,9 @@ SUBTYPE_COLOURS = {
 _SUBTYPE_TEXTURES = {"normal": "", "bacterial": "", "viral": "/", "unknown": "."}
 _SUBTYPE_NAMES = {
     "normal": "Normal",
-    "bacterial": "Bacterial pneumonia",
-    "viral": "Viral pneumonia",
-    "unknown": "Pneumonia, cause unknown",
+    "bacterial": "Bacterial",
+    "viral": "Viral",
+    "unknown": "Cause unknown",
 }
 
 _GRID = "rgba(128, 138, 150, 0.22)"

@@ -102,17 +102,21 @@ def thumbnails(
         return list(pool.map(make, films["path"], films["digest"]))
 
 
-def fit(pixels: np.ndarray, *, width: int, height: int) -> np.ndarray:
-    """Shrink a film, in its own proportions, until it fits; a smaller one stays as it is.
+def fit(pixels: np.ndarray, *, width: int, height: int, enlarge: bool = False) -> np.ndarray:
+    """Shrink a film, in its own proportions, until it fits.
 
     Args:
         pixels: uint8, shape (height, width) or (height, width, 3).
         width, height: of the space there is, in pixels.
+        enlarge: whether a smaller film is enlarged to the space, or stays as it is.
     """
     rows, columns = pixels.shape[:2]
-    scale = min(1.0, width / columns, height / rows)
+    scale = min(width / columns, height / rows)
+    if scale >= 1 and not enlarge:
+        return pixels
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(pixels, size, interpolation=interpolation)
 
 
 def to_jpeg(pixels: np.ndarray, *, quality: int = 90) -> bytes:
@@ -132,7 +136,8 @@ def to_jpeg(pixels: np.ndarray, *, quality: int = 90) -> bytes:
 # 4,096 pictures of about 10 kB: 40 MB.
 @lru_cache(maxsize=4096)
 def _thumbnail(path: Path, digest: str, width: int, height: int, limits: ImageLimits) -> bytes:
-    film = fit(radiograph.read_file(path, limits=limits).pixels, width=width, height=height)
+    pixels = radiograph.read_file(path, limits=limits).pixels
+    film = fit(pixels, width=width, height=height, enlarge=True)
     rows, columns = film.shape
     picture = np.zeros((height, width), np.uint8)
     top, left = (height - rows) // 2, (width - columns) // 2

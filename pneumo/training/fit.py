@@ -35,7 +35,7 @@ from pneumo.training import recipe as recipes
 from pneumo.training.classifier import Classifier
 from pneumo.training.features import FeatureExtractor
 from pneumo.training.journal import Journal
-from pneumo.training.pipeline import Pictures, augmented_batches, read_pictures
+from pneumo.training.pipeline import Pictures, Unreadable, augmented_batches, read_pictures
 from pneumo.training.recipe import Recipe
 from pneumo.training.runs import Run
 
@@ -63,6 +63,7 @@ def train(run: Run, installation: Settings) -> None:
         )
         for entry in unreadable:
             journal.log(f"Left out {entry.path}: {entry.reason}")
+        _check_classes(splits, unreadable)
         journal.activity("Building the network")
         shipped = installation.shipped_models / bundle.DEFAULT_MODEL / bundle.KERAS
         classifier = classifiers.build(recipe, shipped=shipped)
@@ -204,6 +205,19 @@ class _Fit:
             f"{split}_sensitivity": float(np.mean(called[is_pneumonia])),
             f"{split}_specificity": float(np.mean(~called[~is_pneumonia])),
         }
+
+
+def _check_classes(splits: dict[str, Pictures], unreadable: list[Unreadable]) -> None:
+    """What cannot end in a model is refused before it takes time."""
+    for split, pictures in splits.items():
+        pneumonia = int(pictures.is_pneumonia.sum())
+        normal = len(pictures) - pneumonia
+        if not normal or not pneumonia:
+            reason = f" ({unreadable[0].reason})" if unreadable else ""
+            raise ValueError(
+                f"`{split}` must hold readable NORMAL and PNEUMONIA images. Received: {normal} "
+                f"NORMAL, {pneumonia} PNEUMONIA; {len(unreadable)} could not be read{reason}"
+            )
 
 
 def _class_weights(pictures: Pictures, *, enabled: bool) -> tf.Tensor:

@@ -129,10 +129,12 @@ class Run:
     @property
     def state(self) -> RunState:
         """The process's last words, corrected by whether it is alive and asked to stop."""
+        # Asked first: a process that has ended has already written its last word.
+        alive = self._process_alive()
         state = RunState(**json.loads((self.folder / "state.json").read_text()))
         if state.status not in ACTIVE:
             return state
-        if not self._process_alive():
+        if not alive:
             message = "The training process ended without a word. Its log may say why."
             return dataclasses.replace(state, status="interrupted", message=message)
         if self.stop_requested and state.status == "running":
