@@ -218,7 +218,7 @@ def report_unreadable(catalog: pd.DataFrame) -> None:
     unreadable = catalog.attrs["unreadable"]
     if unreadable:
         with st.expander(
-            f"{len(unreadable)} files cannot be read and are left out", icon=":material/warning:"
+            f"Left out because they cannot be read: {len(unreadable)}", icon=":material/warning:"
         ):
             st.dataframe(
                 pd.DataFrame(unreadable.items(), columns=["File", "Reason"]), hide_index=True
@@ -337,7 +337,7 @@ def grid(root: Path, films: pd.DataFrame, *, size: str, key: str) -> None:
         name = Path(film["path"]).stem
         with cells.cell(), st.container(key=f"card-{key}-{place}", gap="xxsmall"):
             if picture.problem:
-                st.warning(picture.problem, icon=":material/broken_image:")
+                st.caption(f":material/broken_image: {picture.problem}")
             else:
                 st.image(picture.jpeg, width="stretch", alt=describe(film))
             badge = class_badge(film["label"], "" if size == "small" else film["subtype"])
@@ -475,8 +475,9 @@ with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
     st.markdown(f"**{len(films):,}** {'film' if len(films) == 1 else 'films'}", width="content")
     draw_buttons()
     size = pick_size()
-    st.space("stretch")
-    number = st.pagination(-(-len(films) // PAGE), key="page", bind="query-params")
+    number = st.pagination(
+        -(-len(films) // PAGE), key="page", bind="query-params", width="stretch"
+    )
 grid(root, films.iloc[(number - 1) * PAGE : number * PAGE], size=size, key="films")
 
 asked_for = catalog[catalog["path"] == st.query_params.get("film")]

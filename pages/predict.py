@@ -24,7 +24,7 @@ EXAMPLES: tuple[tuple[phantom.Subtype, int], ...] = (
     ("viral", 5),
     ("viral", 6),
 )
-SHOWN = {"width": 1100, "height": 1100}  # of a film on its way to the browser, at most, in pixels
+SHOWN = 1100  # pixels a side at most, of a film on its way to the browser
 SIDES = {"PNEUMONIA": "For pneumonia", "NORMAL": "For normal"}
 
 here = settings.load()
@@ -47,6 +47,13 @@ class Answer:
 def example(subtype: phantom.Subtype, seed: int) -> bytes:
     """A synthetic film as a JPEG file."""
     return gallery.to_jpeg(phantom.acquire(subtype, seed=seed).pixels, quality=95)
+
+
+@st.cache_data(show_spinner=False)
+def thumbnail(subtype: phantom.Subtype, seed: int) -> bytes:
+    """A synthetic film as a small JPEG file, all of one shape."""
+    pixels = radiograph.read(example(subtype, seed)).pixels
+    return gallery.to_jpeg(gallery.fit(pixels, width=256, height=220))
 
 
 def pick_model() -> Predictor:
@@ -97,11 +104,11 @@ def offer_examples() -> str | None:
         st.query_params["example"] = str(number)
 
     st.markdown("**No film at hand?** Take a synthetic one.")
-    with st.container(horizontal=True, gap="small", key="examples"):
+    with st.grid("auto", min_column_width=96, gap="xsmall", width=820, key="examples") as cells:
         for number, (subtype, seed) in enumerate(EXAMPLES, start=1):
-            with st.container(width=118, gap="xxsmall", key=f"card-example-{number}"):
+            with cells.cell(), st.container(gap="xxsmall", key=f"card-example-{number}"):
                 st.image(
-                    example(subtype, seed),
+                    thumbnail(subtype, seed),
                     width="stretch",
                     alt=f"Synthetic radiograph, made as {subtype}",
                 )
@@ -125,10 +132,10 @@ def show_answer(shown: Answer) -> None:
         st.error(f"**{shown.name}** {shown.error}", icon=":material/broken_image:")
         return
     film, prediction = shown.film, shown.prediction
-    original, explained, verdict = st.columns([5, 5, 4], gap="medium")
+    verdict, original, explained = st.columns([4, 5, 5], gap="medium")
     with verdict:
         opacity, side = show_verdict(shown.name, film, prediction)
-    pixels = gallery.fit(film.pixels, **SHOWN)
+    pixels = gallery.fit(film.pixels, width=SHOWN, height=SHOWN)
     heat_map = prediction.heat_map if side == "PNEUMONIA" else prediction.heat_map_normal
     with original:
         st.image(

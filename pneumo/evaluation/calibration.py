@@ -1,8 +1,6 @@
 """From logits to probabilities that mean what they say."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit
 
 
 def probability(logits: np.ndarray | float, *, temperature: float) -> np.ndarray:
@@ -10,12 +8,8 @@ def probability(logits: np.ndarray | float, *, temperature: float) -> np.ndarray
 
     Returns: float64, of the same shape.
     """
-    return np.asarray(expit(np.asarray(logits, dtype=np.float64) / temperature))
-
-
-def inverse_probability(probabilities: float, *, temperature: float) -> float:
-    """The logit that `probability` maps to this probability."""
-    return float(logit(probabilities) * temperature)
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    return np.asarray(np.exp(-np.logaddexp(0, -scaled)))  # never overflows
 
 
 def binary_cross_entropy(is_pneumonia: np.ndarray, probabilities: np.ndarray) -> float:
@@ -35,6 +29,8 @@ def fit_temperature(is_pneumonia: np.ndarray, logits: np.ndarray) -> float:
         is_pneumonia: bool or 0/1, shape (images,).
         logits: shape (images,).
     """
+    from scipy.optimize import minimize_scalar  # slow to import, and predicting needs it not
+
     result = minimize_scalar(
         lambda log_temperature: binary_cross_entropy(
             is_pneumonia, probability(logits, temperature=float(np.exp(log_temperature)))

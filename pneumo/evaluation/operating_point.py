@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import roc_curve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +33,8 @@ def balanced(is_pneumonia: np.ndarray, probabilities: np.ndarray) -> OperatingPo
     Raises:
         ValueError: one class is missing.
     """
+    from sklearn.metrics import roc_curve  # slow to import, and cards only store the result
+
     truth = np.asarray(is_pneumonia, dtype=bool)
     if truth.all() or not truth.any():
         raise ValueError(

@@ -10,7 +10,6 @@ from pneumo.evaluation.calibration import (
     binary_cross_entropy,
     expected_calibration_error,
     fit_temperature,
-    inverse_probability,
     probability,
 )
 
@@ -23,12 +22,6 @@ def test_probability_by_hand() -> None:
     assert probability(logits, temperature=1) == pytest.approx(np.array([[0.2], [0.8]]))
     assert probability(logits, temperature=1).dtype == np.float64
     assert probability(np.array([-1e6, 1e6]), temperature=0.05).tolist() == [0, 1]
-
-
-@pytest.mark.parametrize("value", [0.001, 0.3, 0.5, 0.99])
-def test_the_inverse(value: float) -> None:
-    logit = inverse_probability(value, temperature=1.7)
-    assert probability(logit, temperature=1.7) == pytest.approx(value)
 
 
 def test_cross_entropy_by_hand() -> None:

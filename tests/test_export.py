@@ -1,0 +1,75 @@
+"""LiteRT files: written whole or not at all, and held against their network."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pneumo import export, radiograph
+from pneumo.inference import bundle
+from pneumo.inference.interpreter import InterpreterPool
+from pneumo.settings import REPOSITORY
+
+PICTURES = np.arange(3 * 4 * 4, dtype=np.uint8).reshape(3, 4, 4)
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    """The logit is half the sum of all 16 pixels; the feature map is twice the picture."""
+    radiographs = keras.Input((4, 4, 1))
+    features = keras.layers.Conv2D(1, 1, use_bias=False, name="double")(radiographs)
+    logit = keras.layers.Dense(1, use_bias=False, name="quarter")(keras.layers.Flatten()(features))
+    model = keras.Model(radiographs, {"logit": logit, "feature_map": features})
+    model.get_layer("double").set_weights([np.full((1, 1, 1, 1), 2.0)])
+    model.get_layer("quarter").set_weights([np.full((16, 1), 0.25)])
+    return model
+
+
+@pytest.fixture(scope="module")
+def litert(network: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "model.tflite"
+    export.to_litert(network, path)
+    return path
+
+
+def test_the_file_computes_what_the_network_computes(litert: Path) -> None:
+    assert [path.name for path in litert.parent.iterdir()] == ["model.tflite"]
+    for batch in (1, 3):
+        output = InterpreterPool(litert, workers=1, batch=batch).run(PICTURES[:batch])
+        assert output["logit"][:, 0] == pytest.approx(PICTURES[:batch].sum(axis=(1, 2)) / 2)
+        assert output["feature_map"][..., 0] == pytest.approx(2.0 * PICTURES[:batch])
+
+
+def test_the_largest_difference_by_hand(network: keras.Model, litert: Path) -> None:
+    assert export.largest_logit_difference(network, litert, PICTURES) < 1e-4
+    # Twice the kernel is twice the logit: off by half the sum of the brightest picture.
+    changed = keras.models.clone_model(network)
+    changed.set_weights(
+        [weights * (2 if weights.ndim == 2 else 1) for weights in network.get_weights()]
+    )
+    difference = export.largest_logit_difference(changed, litert, PICTURES)
+    assert difference == pytest.approx(PICTURES[2].sum() / 2, rel=1e-5)
+
+
+def test_a_failed_export_leaves_nothing(
+    network: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: str, **options: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise RuntimeError("no space left")
+
+    monkeypatch.setattr(network, "export", fail)
+    (tmp_path / "model.tflite").write_bytes(b"the old one")
+    with pytest.raises(RuntimeError):
+        export.to_litert(network, tmp_path / "model.tflite")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
+    assert (tmp_path / "model.tflite").read_bytes() == b"the old one"
+
+
+def test_the_shipped_model_answers_alike_in_both_forms(sample_root: Path) -> None:
+    shipped = bundle.load(REPOSITORY / "models" / bundle.DEFAULT_MODEL)
+    network = keras.saving.load_model(shipped.keras, compile=False)
+    films = sorted(sample_root.glob("test/*/*.jpeg"))[::3]
+    pictures = np.stack([radiograph.to_model_input(radiograph.read_file(path)) for path in films])
+    assert export.largest_logit_difference(network, shipped.litert, pictures) < 0.01
