@@ -50,7 +50,8 @@ def new_training(dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
     st.subheader("New training", anchor=False)
     films = catalog[catalog["split"] == "train"]
     st.markdown(f"{dataset.name}  \n:gray[{len(films):,} films in its train split]")
-    st.page_link("pages/browse.py", label="Another data set", icon=":material/database:")
+    if st.button("Another data set", icon=":material/database:", type="tertiary", key="browse"):
+        st.switch_page("pages/browse.py")
     preset = st.segmented_control(
         "Recipe",
         list(RECIPES),
@@ -279,7 +280,8 @@ try:
     catalog = catalogs.build(dataset.root, cache=here.cache)
 except sources.DatasetUnavailable as unavailable:
     form.warning(str(unavailable), icon=":material/database:")
-    form.page_link("pages/browse.py", label="Choose a data set", icon=":material/database:")
+    if form.button("Choose a data set", icon=":material/database:", key="browse"):
+        st.switch_page("pages/browse.py")
 else:
     with form:
         new_training(dataset, catalog)

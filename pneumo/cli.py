@@ -324,7 +324,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     if options.recipe in recipe.PRESETS:
         chosen = recipe.PRESETS[options.recipe]
     elif Path(options.recipe).is_file():
-        chosen = recipe.from_dict(json.loads(Path(options.recipe).read_text()))
+        chosen = _read_recipe(Path(options.recipe))
     else:
         raise recipe.InvalidRecipe(
             f"`recipe` must be one of {', '.join(recipe.PRESETS)}, or a JSON file. "
@@ -333,6 +333,14 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     names = ("name", "start", "epochs", "batch_size", "learning_rate", "seed")
     given = {name: getattr(options, name) for name in names}
     return chosen.changed(**{name: value for name, value in given.items() if value is not None})
+
+
+def _read_recipe(path: Path) -> Recipe:
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise recipe.InvalidRecipe(f"{path} is not JSON: {error}") from None
+    return recipe.from_dict(values)
 
 
 def _follow_run(run: Run) -> None:

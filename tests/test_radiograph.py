@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from dicom_files import PATIENT, PATIENT_ID, dataset, encapsulated, lut, to_bytes
+from tests.dicom_files import PATIENT, PATIENT_ID, dataset, encapsulated, lut, to_bytes
 from PIL import Image
 from pydicom import uid
 

@@ -137,7 +137,7 @@ class Run:
         if not alive:
             message = "The training process ended without a word. Its log may say why."
             return dataclasses.replace(state, status="interrupted", message=message)
-        if self.stop_requested and state.status == "running":
+        if self.stop_requested:
             return dataclasses.replace(state, status="stopping")
         return state
 

@@ -1,0 +1,39 @@
+"""Pages run by Streamlit's AppTest, without a browser."""
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pneumo.settings import REPOSITORY
+
+
+@pytest.fixture
+def open_page() -> Callable[..., AppTest]:
+    """Opens a page by name, at an address with these query parameters."""
+
+    def open_(name: str, **query: str) -> AppTest:
+        page = AppTest.from_file(str(REPOSITORY / "pages" / f"{name}.py"), default_timeout=30)
+        page.session_state["framed"] = True  # the frame around it is the browser tests' affair
+        for key, value in query.items():
+            page.query_params[key] = value
+        return page.run()
+
+    return open_
+
+
+def words(page: AppTest) -> str:
+    """Everything that a page says, for tests of what it must and must not say."""
+    elements = (
+        *page.markdown,
+        *page.caption,
+        *page.title,
+        *page.subheader,
+        *page.header,
+        *page.error,
+        *page.warning,
+        *page.info,
+        *page.success,
+    )
+    tables = " ".join(table.value.to_string() for table in page.dataframe)
+    return " ".join(str(element.value) for element in elements) + tables

@@ -1,0 +1,74 @@
+"""The states of the Models page."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pneumo.datasets import sources
+from pneumo.datasets.sources import Source
+from pneumo.inference import bundle
+from pneumo.settings import Settings
+from tests.app.conftest import words
+from tests.conftest import Training
+
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture(autouse=True)
+def small_set(installation: Settings, sample_root: Path) -> None:
+    """The small sample set is the chosen one."""
+    sources.choose(Source(kind="folder", folder=sample_root), installation)
+
+
+def test_the_shipped_model_is_listed_with_its_card(open_page: OpenPage) -> None:
+    page = open_page("models")
+    assert not page.exception
+    assert list(page.dataframe[0].value["Model"]) == [bundle.DEFAULT_MODEL]
+    assert page.header[0].value == bundle.DEFAULT_MODEL
+    assert "doi:10.1016/j.cell.2018.02.010" in words(page)
+
+
+def test_measuring_shows_figures_with_intervals_and_the_command(open_page: OpenPage) -> None:
+    page = open_page("models")
+    page.segmented_control(key="split").set_value("test").run()
+    page.button(key="measure").click().run()
+    assert not page.exception
+    figures = {metric.label: metric for metric in page.metric}
+    assert set(figures) >= {"AUC", "Accuracy", "Sensitivity", "Specificity", "Loss"}
+    low, _, high = figures["Accuracy"].delta.partition(" to ")
+    assert float(low) <= float(figures["Accuracy"].value) <= float(high)
+    assert "--split test" in page.code[0].value
+    assert len(page.get("plotly_chart")) == 2
+
+
+def test_without_a_data_set_it_says_how_to_get_one(
+    open_page: OpenPage, installation: Settings, tmp_path: Path
+) -> None:
+    sources.choose(Source(kind="folder", folder=tmp_path / "gone"), installation)
+    page = open_page("models")
+    assert not page.exception
+    assert "gone" in page.warning[0].value
+
+
+def test_a_trained_model_stands_beside_the_shipped_one(
+    open_page: OpenPage, training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PNEUMO_HOME", str(training.installation.home))
+    page = open_page("models", model=training.run.name)
+    assert not page.exception
+    assert list(page.dataframe[0].value["Model"]) == [bundle.DEFAULT_MODEL, training.run.name]
+
+
+def test_a_damaged_model_is_named_and_the_others_stay(
+    open_page: OpenPage, training: Training, installation: Settings
+) -> None:
+    copy = installation.runs / "20260101-000000-damaged" / "bundle"
+    shutil.copytree(training.run.bundle, copy)
+    (copy / bundle.HEAD).write_bytes(b"altered")
+    page = open_page("models")
+    assert not page.exception
+    assert "20260101-000000-damaged" in page.warning[0].value
+    assert list(page.dataframe[0].value["Model"]) == [bundle.DEFAULT_MODEL]

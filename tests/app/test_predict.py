@@ -1,0 +1,116 @@
+"""The states of the Predict page."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pneumo import radiograph
+from pneumo.inference import bundle
+from pneumo.inference.predictor import Predictor
+from pneumo.settings import Settings
+from tests.app.conftest import words
+from tests.dicom_files import PATIENT, PATIENT_ID, dataset, to_bytes
+
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture
+def films(sample_root: Path) -> list[Path]:
+    return sorted(sample_root.glob("test/*/*.jpeg"))
+
+
+def test_without_a_file_it_offers_examples(open_page: OpenPage) -> None:
+    page = open_page("predict")
+    assert not page.exception
+    assert sum(button.key.startswith("example-") for button in page.button) == 6
+    assert "Prediction" not in words(page)
+
+
+def test_an_example_gets_a_verdict_with_its_disclaimer(open_page: OpenPage) -> None:
+    page = open_page("predict")
+    page.button(key="example-3").click().run()
+    assert not page.exception
+    assert page.query_params["example"] == "3"
+    assert "Prediction: " in page.subheader[0].value
+    assert "not a diagnosis" in words(page)
+
+
+def test_an_address_that_names_no_example_offers_them_all(open_page: OpenPage) -> None:
+    page = open_page("predict", example="99")
+    assert not page.exception
+    assert not page.subheader
+
+
+def test_a_dropped_film_gets_the_verdict_of_the_predictor(
+    open_page: OpenPage, films: list[Path], installation: Settings
+) -> None:
+    expected = Predictor(bundle.find(installation)).predict(radiograph.read_file(films[0]))
+    page = open_page("predict")
+    page.file_uploader[0].upload(films[0].name, films[0].read_bytes(), "image/jpeg").run()
+    assert not page.exception
+    assert expected.wording in page.subheader[0].value
+    assert f"{expected.probability:.2%}" in words(page)
+
+
+def test_changing_the_opacity_does_not_predict_again(
+    open_page: OpenPage, films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = open_page("predict")
+    page.file_uploader[0].upload(films[0].name, films[0].read_bytes(), "image/jpeg").run()
+    verdict = page.subheader[0].value
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("predicted again")
+
+    monkeypatch.setattr(Predictor, "predict", refuse)
+    page.slider(key="opacity").set_value(80).run()
+    assert not page.exception
+    assert page.subheader[0].value == verdict
+
+
+def test_a_file_that_is_no_film_gets_its_reason_and_no_traceback(open_page: OpenPage) -> None:
+    page = open_page("predict")
+    page.file_uploader[0].upload("notes.jpeg", b"these are not the pixels", "image/jpeg").run()
+    assert not page.exception
+    assert "notes.jpeg" in page.error[0].value
+    assert not page.subheader
+
+
+def test_of_many_files_the_bad_ones_are_listed_and_the_good_ones_answered(
+    open_page: OpenPage, films: list[Path]
+) -> None:
+    page = open_page("predict")
+    uploads = [(film.name, film.read_bytes(), "image/jpeg") for film in films[:3]]
+    uploads.insert(1, ("broken.jpeg", films[0].read_bytes()[:200], "image/jpeg"))
+    page.file_uploader[0].set_value(uploads).run()
+    assert not page.exception
+    table = page.dataframe[0].value
+    assert len(table) == 4
+    assert table.set_index("File").loc["broken.jpeg", "Verdict"] == "Not read"
+    assert "cut short" in table.set_index("File").loc["broken.jpeg", "Remarks"]
+    read = table[table["Verdict"] != "Not read"]["Probability"]
+    assert list(read) == sorted(read, reverse=True)
+
+
+def test_a_patient_name_in_a_dicom_file_is_never_shown(open_page: OpenPage) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (256, 256), dtype=np.uint8)
+    page = open_page("predict")
+    data = to_bytes(dataset(pixels))
+    page.file_uploader[0].upload("film.dcm", data, "application/dicom").run()
+    assert not page.exception
+    assert page.subheader, "the film was read"
+    for identifier in (PATIENT, PATIENT.partition("^")[0], PATIENT_ID):
+        assert identifier.encode() in data
+        assert identifier not in words(page)
+
+
+def test_without_any_model_it_says_where_to_train_one(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "folders", lambda settings: {})
+    page = open_page("predict")
+    assert not page.exception
+    assert "Train one" in page.info[0].value

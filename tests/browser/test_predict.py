@@ -1,0 +1,77 @@
+"""Dropping radiographs on the Predict page."""
+
+import base64
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+expect.set_options(timeout=30_000)
+
+COLOURED = """image => {
+    const canvas = document.createElement("canvas");
+    canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
+    const context = canvas.getContext("2d");
+    context.drawImage(image, 0, 0);
+    const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
+    let coloured = 0;
+    for (let i = 0; i < data.length; i += 4) coloured += Math.abs(data[i] - data[i + 2]) > 30;
+    return coloured / (data.length / 4);
+}"""
+"""The share of an image's pixels whose red and blue differ clearly."""
+
+
+def drop(target: Locator, film: Path) -> None:
+    """Drop a file as a hand would, with the events of a real drag."""
+    target.evaluate(
+        """(target, [name, content]) => {
+            const dataTransfer = new DataTransfer();
+            const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0));
+            dataTransfer.items.add(new File([bytes], name, {type: "image/jpeg"}));
+            for (const event of ["dragenter", "dragover", "drop"])
+                target.dispatchEvent(new DragEvent(event, {bubbles: true, dataTransfer}));
+        }""",
+        [film.name, base64.b64encode(film.read_bytes()).decode()],
+    )
+
+
+def test_a_dropped_film_shows_verdict_and_overlay(
+    server: str, page: Page, sample_root: Path
+) -> None:
+    film = min(sample_root.glob("test/PNEUMONIA/*.jpeg"))
+    page.goto(server)
+    # The first visit settles the theme and may reload the page under our hands.
+    page.wait_for_function("localStorage.getItem('pneumoTheme')")
+    page.goto(f"{server}/predict")
+    drop(page.get_by_test_id("stFileUploaderDropzone"), film)
+    verdict = page.locator(".st-key-verdict")
+    expect(verdict).to_contain_text("Prediction: ")
+    expect(verdict).to_contain_text("Decision support, not a diagnosis")
+    expect(page.locator(".st-key-verdict .js-plotly-plot")).to_be_visible()
+    original = page.get_by_alt_text(f"Chest radiograph {film.name}, original")
+    overlay = page.get_by_alt_text("with a heat map")
+    expect(original).to_be_visible()
+    expect(overlay).to_be_visible()
+    assert original.evaluate(COLOURED) == 0
+    assert overlay.evaluate(COLOURED) > 0.01
+
+
+def test_several_files_with_a_bad_one_among_them(
+    server: str, page: Page, sample_root: Path, tmp_path: Path
+) -> None:
+    films = sorted(sample_root.glob("test/*/*.jpeg"))[:2]
+    page.goto(f"{server}/predict")
+    bad = tmp_path / "letter.jpeg"
+    bad.write_text("no film")
+    chooser = page.locator("[data-testid=stFileUploader] input[type=file]")
+    chooser.set_input_files([*films, bad])
+    expect(page.get_by_text("3 films")).to_be_visible()
+    expect(page.get_by_text("Not read")).to_be_visible()
+    expect(page.locator(".st-key-verdict")).to_contain_text("Prediction: ")
+
+
+def test_an_example_answers_who_has_no_file(server: str, page: Page) -> None:
+    page.goto(f"{server}/predict")
+    page.locator(".st-key-example-3 button").click()
+    expect(page.locator(".st-key-verdict")).to_contain_text("Prediction: ")
+    page.reload()
+    expect(page.locator(".st-key-verdict")).to_contain_text("Prediction: ")

@@ -1,0 +1,147 @@
+"""Colours, charts and overlays, against numbers worked by hand."""
+
+import tomllib
+
+import cv2
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from pneumo import figures
+from pneumo.settings import REPOSITORY
+
+THEME = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text())["theme"]
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of WCAG 2.2, from 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        share = np.frombuffer(bytes.fromhex(colour.removeprefix("#")), np.uint8) / 255
+        linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_contrast_of_black_on_white_is_21() -> None:
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("colour", [figures.NORMAL, figures.PNEUMONIA, figures.NEUTRAL])
+def test_the_palette_stands_out_on_both_backgrounds(colour: str, theme: str) -> None:
+    assert contrast(colour, THEME[theme]["backgroundColor"]) >= 3
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("colour", ["blue", "orange", "gray"])
+def test_badges_are_legible_on_both_themes(colour: str, theme: str) -> None:
+    text, background = THEME[theme][f"{colour}TextColor"], THEME[theme][f"{colour}BackgroundColor"]
+    assert contrast(text, background) >= 4.5
+    assert contrast(text, THEME[theme]["backgroundColor"]) >= 4.5
+
+
+def test_badges_and_charts_share_their_accents() -> None:
+    assert THEME["blueColor"] == figures.NORMAL
+    assert THEME["orangeColor"] == figures.PNEUMONIA
+
+
+# Charts ---------------------------------------------------------------------------------
+
+
+def test_dress_leaves_the_background_to_the_page() -> None:
+    figure = figures.dress(go.Figure(), height=300)
+    assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
+    assert figure.layout.height == 300
+
+
+def test_composition_draws_shares_and_writes_counts() -> None:
+    catalog = pd.DataFrame(
+        {
+            "split": ["train"] * 4 + ["val"] * 2,
+            "subtype": ["normal", "bacterial", "bacterial", "viral", "normal", "viral"],
+        }
+    )
+    bars = {bar.name: bar for bar in figures.composition(catalog).data}
+    assert list(bars) == ["Normal", "Bacterial", "Viral"]
+    assert list(bars["Bacterial"].x) == [0.5, 0.0]
+    assert list(bars["Bacterial"].text) == ["2", ""]
+    assert list(bars["Viral"].x) == [0.25, 0.5]
+    assert bars["Normal"].y[0].startswith("Train") and "4" in bars["Normal"].y[0]
+    # Not by colour alone.
+    assert bars["Viral"].marker.pattern.shape != bars["Bacterial"].marker.pattern.shape
+
+
+def test_grey_histogram_counts_pixels() -> None:
+    (trace,) = figures.grey_histogram(np.array([[0, 10], [10, 255]], np.uint8)).data
+    assert (trace.y[0], trace.y[10], trace.y[255]) == (0.25, 0.5, 0.25)
+    assert sum(trace.y) == 1
+
+
+# Overlays -------------------------------------------------------------------------------
+
+
+def test_overlay_blends_by_heat() -> None:
+    pixels = np.full((1, 3), 100, np.uint8)
+    mixed = figures.overlay(pixels, np.array([[0.0, 0.5, 1.0]]), opacity=0.4)
+    # Inferno: 128 of 255 is RGB (188, 55, 84), the hottest is (252, 255, 164).
+    assert mixed.dtype == np.uint8
+    assert mixed[0, 0].tolist() == [100, 100, 100]  # cold: the film as it is
+    # a fifth of the colour: 80 + 37.6, 80 + 11, 80 + 16.8
+    assert mixed[0, 1].tolist() == [118, 91, 97]
+    # two fifths of it: 60 + 100.8, 60 + 102, 60 + 65.6
+    assert mixed[0, 2].tolist() == [161, 162, 126]
+
+
+def test_overlay_stretches_the_heat_over_the_film() -> None:
+    heat = np.zeros((7, 7), np.float32)
+    heat[3, 3] = 1
+    film = np.full((70, 140), 50, np.uint8)
+    mixed = figures.overlay(film, heat)
+    assert mixed.shape == (70, 140, 3)
+    assert (mixed[:15] == 50).all() and (mixed[:, :35] == 50).all()
+    middle = mixed.sum(axis=2)
+    assert np.unravel_index(middle.argmax(), middle.shape)[0] in range(30, 40)
+
+
+def test_heat_keeps_its_order_when_printed_in_grey() -> None:
+    ramp = np.linspace(0, 1, 256)[np.newaxis]
+    mixed = figures.overlay(np.zeros((1, 256), np.uint8), ramp, opacity=1.0)
+    grey = cv2.cvtColor(mixed, cv2.COLOR_RGB2GRAY)[0].astype(int)
+    assert (np.diff(grey) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "heat_map", "opacity", "named"),
+    [
+        (np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2)), 0.4, "pixels"),
+        (np.zeros((2, 2)), np.zeros((2, 2)), 0.4, "pixels"),
+        (np.zeros((2, 2), np.uint8), np.full((2, 2), 1.1), 0.4, "heat_map"),
+        (np.zeros((2, 2), np.uint8), np.full((2, 2), np.nan), 0.4, "heat_map"),
+        (np.zeros((2, 2), np.uint8), np.zeros((2, 2)), 1.5, "opacity"),
+    ],
+)
+def test_overlay_refuses(
+    pixels: np.ndarray, heat_map: np.ndarray, opacity: float, named: str
+) -> None:
+    with pytest.raises(ValueError, match=f"`{named}` must"):
+        figures.overlay(pixels, heat_map, opacity=opacity)
+
+
+def test_outline_goes_around_the_region_and_leaves_the_rest() -> None:
+    film = np.full((40, 40), 77, np.uint8)
+    mask = np.zeros((40, 40), bool)
+    mask[10:31, 10:31] = True
+    drawn = figures.outline(film, mask, colour="#FF0000")
+    red, green, blue = drawn[10, 20]
+    assert red > 220 and green == blue < 30  # smoothed
+    assert drawn[20, 20].tolist() == drawn[2, 2].tolist() == [77, 77, 77]
+    assert (figures.outline(film, np.zeros_like(mask)) == 77).all()
+
+
+def test_outline_refuses_a_mask_of_another_shape() -> None:
+    with pytest.raises(ValueError, match="`mask` must have the shape"):
+        figures.outline(np.zeros((4, 4), np.uint8), np.zeros((4, 5), bool))
