@@ -11,7 +11,7 @@ from pneumo.settings import REPOSITORY
 
 LAYERS = (
     ("pneumo.settings",),
-    ("pneumo.radiograph", "pneumo.figures"),
+    ("pneumo.radiograph", "pneumo.figures", "pneumo.background"),
     ("pneumo.datasets",),
     ("pneumo.evaluation",),
     ("pneumo.inference",),

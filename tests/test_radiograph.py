@@ -13,13 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.dicom_files import PATIENT, PATIENT_ID, dataset, encapsulated, lut, to_bytes
 from PIL import Image
 from pydicom import uid
 
 from pneumo import radiograph
 from pneumo.radiograph import Radiograph, UnreadableRadiograph, measure, read, read_file
 from pneumo.settings import ImageLimits
+from tests.dicom_files import PATIENT, PATIENT_ID, dataset, encapsulated, lut, to_bytes
 
 ORIGINALS = Path(__file__).resolve().parents[2] / "shared" / "chest_xray_full"
 COPIES = ORIGINALS.with_name("chest_xray_224")

@@ -11,7 +11,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -22,7 +21,9 @@ from typing import Any, Literal
 
 import psutil
 
-from pneumo.settings import REPOSITORY, Settings, write_text
+from pneumo import background
+from pneumo.background import ProcessIdentity
+from pneumo.settings import Settings, write_text
 
 OWNER, NAME, VERSION = "paultimothymooney", "chest-xray-pneumonia", 2
 
@@ -48,8 +49,6 @@ class Download:
         bytes_per_second: recent speed.
         message: one or two sentences for people.
         updated: time of the last news, in seconds since the epoch.
-        pid: process that downloads.
-        pid_created: when that process was created: a pid alone may be another's by now.
     """
 
     status: Literal["idle", "downloading", "extracting", "finished", "failed", "cancelled"] = "idle"
@@ -58,8 +57,6 @@ class Download:
     bytes_per_second: float = 0.0
     message: str = ""
     updated: float = 0.0
-    pid: int = 0
-    pid_created: float = 0.0
 
     @property
     def running(self) -> bool:
@@ -111,37 +108,25 @@ def start(settings: Settings) -> Download:
         folder = _folder(settings)
         folder.mkdir(parents=True, exist_ok=True)
         archive = _beside("archive")  # What an earlier attempt got is kept.
-        with (folder / "log.txt").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pneumo.datasets.kaggle", str(folder)],
-                cwd=REPOSITORY,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
         download = Download(
             status="downloading",
             bytes_done=archive.stat().st_size if archive.exists() else 0,
             bytes_total=download.bytes_total,
             message="Asking Kaggle for the archive.",
             updated=time.time(),
-            pid=process.pid,
-            pid_created=psutil.Process(process.pid).create_time(),
         )
+        # Written before the process starts: from then on the state is its own.
+        (folder / "process.json").unlink(missing_ok=True)
         _write(folder, download)
-        # The process waits for its standard input to end: from here on the state is its own.
-        assert process.stdin is not None
-        process.stdin.close()
-        # Reaps the process when it ends, however long that takes.
-        threading.Thread(target=process.wait, daemon=True).start()
+        process = background.start("pneumo.datasets.kaggle", folder, log=folder / "log.txt")
+        process.save(folder / "process.json")
         return download
 
 
 def progress(settings: Settings) -> Download:
     """What the download is doing now, whichever process started it."""
     download = _read(_folder(settings))
-    if download.running and _process(download) is None:
+    if download.running and _has_ended(settings):
         # It may have ended well between these lines.
         download = _read(_folder(settings))
         if download.running:
@@ -172,7 +157,8 @@ def cancel(settings: Settings) -> Download:
         Its last progress.
     """
     download = progress(settings)
-    process = _process(download) if download.running else None
+    identity = ProcessIdentity.load(_folder(settings) / "process.json")
+    process = identity.find() if download.running and identity is not None else None
     if process is None:
         return download
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -198,7 +184,6 @@ def cancel(settings: Settings) -> Download:
 
 def main(folder: Path) -> None:
     """Download in this process and keep `state.json` in `folder` up to date."""
-    sys.stdin.read()
     report = _Report(folder, _read(folder))
     # kagglehub has no callback, but shows its progress with tqdm, and tqdm takes its defaults
     # from the environment when it is imported. A report for each MiB is not too many.
@@ -327,15 +312,10 @@ def _write(folder: Path, download: Download) -> None:
     write_text(folder / "state.json", json.dumps(asdict(download), indent=2))
 
 
-def _process(download: Download) -> psutil.Process | None:
-    """The process that downloads, unless it has ended."""
-    try:
-        process = psutil.Process(download.pid)
-        if abs(process.create_time() - download.pid_created) > 1:
-            return None
-        return None if process.status() == psutil.STATUS_ZOMBIE else process
-    except psutil.NoSuchProcess:
-        return None
+def _has_ended(settings: Settings) -> bool:
+    """Whether the process is no more; one that is just being started is not ended."""
+    process = ProcessIdentity.load(_folder(settings) / "process.json")
+    return process is not None and process.find() is None
 
 
 if __name__ == "__main__":

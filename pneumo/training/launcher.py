@@ -1,17 +1,13 @@
 """Start a training in a process of its own, which survives whoever started it."""
 
 import hashlib
-import json
-import os
-import subprocess
-import sys
 
 import pandas as pd
-import psutil
 
+from pneumo import background
 from pneumo.datasets.sources import Dataset
 from pneumo.datasets.splits import carve_validation
-from pneumo.settings import REPOSITORY, Settings, write_text
+from pneumo.settings import Settings
 from pneumo.training import runs
 from pneumo.training.recipe import Recipe
 from pneumo.training.runs import Run, TrainingData, TrainingImage
@@ -53,24 +49,13 @@ def start(settings: Settings, *, recipe: Recipe, dataset: Dataset, catalog: pd.D
 
 def launch(run: Run, settings: Settings) -> None:
     """Start the process of a run and note who it is."""
-    with (run.folder / "log.txt").open("a") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pneumo.training.fit", str(run.folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # A session of its own: neither Ctrl-C in the server's terminal nor the server's end
-            # reaches the training.
-            start_new_session=True,
-            env=os.environ
-            | {
-                "PNEUMO_HOME": str(settings.home),
-                "PYTHONPATH": str(REPOSITORY),
-                "TF_CPP_MIN_LOG_LEVEL": "2",
-            },
-        )
-    created = psutil.Process(process.pid).create_time()
-    write_text(run.folder / "process.json", json.dumps({"pid": process.pid, "created": created}))
+    process = background.start(
+        "pneumo.training.fit",
+        run.folder,
+        log=run.folder / "log.txt",
+        environment={"PNEUMO_HOME": str(settings.home), "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+    process.save(run.folder / "process.json")
 
 
 def describe(dataset: Dataset, rows: pd.DataFrame) -> TrainingData:

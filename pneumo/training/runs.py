@@ -23,8 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
+from pneumo.background import ProcessIdentity
 from pneumo.settings import Settings, write_text
 from pneumo.training import recipe as recipes
 from pneumo.training.recipe import Recipe
@@ -172,23 +171,9 @@ class Run:
         return "\n".join(text.splitlines()[-lines:])
 
     def _process_alive(self) -> bool:
-        try:
-            process = json.loads((self.folder / "process.json").read_text())
-        except FileNotFoundError:  # made this moment, not yet launched
-            return True
-        return is_alive(process["pid"], process["created"])
-
-
-def is_alive(pid: int, created: float) -> bool:
-    """Whether the process with this id runs and is the one created at this time.
-
-    A process id alone is not enough: the system gives it to another process later.
-    """
-    try:
-        process = psutil.Process(pid)
-        return process.create_time() == created and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+        process = ProcessIdentity.load(self.folder / "process.json")
+        # Made this moment, not yet launched.
+        return process is None or process.find() is not None
 
 
 def create(

@@ -1,6 +1,5 @@
 """The states of the Train page."""
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pneumo.background import ProcessIdentity
 from pneumo.datasets import sources
 from pneumo.datasets.sources import Source
 from pneumo.settings import Settings
@@ -36,9 +36,8 @@ def make_run(installation: Settings) -> Callable[..., Run]:
         data = TrainingData(name="films", synthetic=True, fingerprint="f", counts={})
         run = runs.create(installation, recipe=recipe, data=data, images=[])
         runs.write_state(run.folder, RunState(**state))
-        process = psutil.Process()
-        pid = {"pid": os.getpid(), "created": process.create_time() if alive else 1.0}
-        (run.folder / "process.json").write_text(json.dumps(pid))
+        created = psutil.Process().create_time() if alive else 1.0
+        ProcessIdentity(pid=os.getpid(), created=created).save(run.folder / "process.json")
         return run
 
     return make

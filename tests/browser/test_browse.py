@@ -36,6 +36,7 @@ def test_a_click_on_the_picture_opens_the_film_and_escape_closes_it(
     page: Page, server: str
 ) -> None:
     page.goto(f"{server}/browse")
+    expect(page.locator(".st-key-films img")).to_have_count(24)
     page.locator(".st-key-card-films-2").click(position={"x": 60, "y": 40})
     dialog = page.get_by_role("dialog")
     expect(dialog.locator("img").first).to_be_visible()

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
+from pneumo.background import ProcessIdentity
 from pneumo.datasets import catalog, kaggle, sources
 from pneumo.datasets.sources import DatasetUnavailable, Source
 from pneumo.settings import Settings
@@ -131,6 +132,13 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandI
     thread.join()
 
 
+def downloading(settings: Settings) -> ProcessIdentity:
+    """The process that downloads."""
+    process = ProcessIdentity.load(settings.datasets / "kaggle-download" / "process.json")
+    assert process is not None
+    return process
+
+
 def wait(settings: Settings, until: Callable[[kaggle.Download], bool]) -> kaggle.Download:
     deadline = time.monotonic() + 30
     while not until(download := kaggle.progress(settings)):
@@ -158,8 +166,10 @@ def test_a_download_moves_finishes_and_is_indexed_once(
     assert halfway.status == "downloading"
     assert halfway.bytes_total == total
     assert 0 < halfway.fraction < 1
-    assert kaggle.start(settings).pid == started.pid  # Not a second one.
-    assert os.getsid(started.pid) == started.pid  # Outlives the terminal and the server.
+    process = downloading(settings)
+    assert kaggle.start(settings).running
+    assert downloading(settings) == process  # Not a second one.
+    assert os.getsid(process.pid) == process.pid  # Outlives the terminal and the server.
 
     stand_in.release.set()
     finished = wait(settings, ended)
@@ -175,14 +185,15 @@ def test_cancelled_midway_then_started_again_goes_on_where_it_stopped(
     settings: Settings, stand_in: StandIn
 ) -> None:
     stand_in.hold_after = 2 * MIB + 1000
-    started = kaggle.start(settings)
+    kaggle.start(settings)
     wait(settings, lambda it: it.bytes_done >= 2 * MIB)
+    process = downloading(settings)
 
     cancelled = kaggle.cancel(settings)
 
     assert cancelled.status == kaggle.progress(settings).status == "cancelled"
     assert cancelled.bytes_done == 2 * MIB
-    assert not psutil.pid_exists(started.pid)
+    assert process.find() is None
     assert kaggle.cancel(settings) == cancelled
     with pytest.raises(DatasetUnavailable, match="Found an unfinished download"):
         sources.locate(Source(kind="kaggle"), settings)
@@ -305,10 +316,10 @@ def test_broken_credentials_are_named(
 
 def test_a_process_that_died_reads_as_interrupted(settings: Settings, stand_in: StandIn) -> None:
     stand_in.hold_after = MIB + 1000
-    started = kaggle.start(settings)
+    kaggle.start(settings)
     wait(settings, lambda it: it.bytes_done > 0)
 
-    psutil.Process(started.pid).kill()
+    psutil.Process(downloading(settings).pid).kill()
 
     failed = wait(settings, ended)
     assert failed.status == "failed"
@@ -320,13 +331,13 @@ def test_another_process_under_the_same_pid_is_not_taken_for_the_download(
 ) -> None:
     state = {
         "status": "downloading",
-        "pid": os.getpid(),
-        "pid_created": psutil.Process().create_time() - 100,
         "updated": time.time(),
     }
     file = settings.datasets / "kaggle-download" / "state.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(state))
+    created = psutil.Process().create_time() - 100
+    ProcessIdentity(pid=os.getpid(), created=created).save(file.with_name("process.json"))
 
     assert kaggle.progress(settings).status == "failed"
     assert kaggle.cancel(settings).status == "failed"  # And this process lives on.
@@ -335,14 +346,14 @@ def test_another_process_under_the_same_pid_is_not_taken_for_the_download(
 def test_silence_is_noticed(settings: Settings) -> None:
     state = {
         "status": "downloading",
-        "pid": os.getpid(),
-        "pid_created": psutil.Process().create_time(),
         "updated": time.time() - 90,
         "bytes_per_second": 1e6,
     }
     file = settings.datasets / "kaggle-download" / "state.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(state))
+    created = psutil.Process().create_time()
+    ProcessIdentity(pid=os.getpid(), created=created).save(file.with_name("process.json"))
 
     download = kaggle.progress(settings)
 

@@ -72,7 +72,7 @@ def test_wilson_interval_by_hand() -> None:
 def samples(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     truth = rng.random(count) < 0.6
-    return truth, np.round(rng.normal(truth * 1.5), 1)  # rounded, so that there are ties
+    return truth, np.round(rng.normal(truth * 1.5))  # rounded, so that there are many ties
 
 
 def test_the_bootstrap_interval_holds_the_auc_and_is_repeatable() -> None:

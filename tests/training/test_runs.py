@@ -1,7 +1,5 @@
 """Run folders: written once, read by anybody, honest about a process that died."""
 
-import json
-import os
 import subprocess
 import sys
 import time
@@ -10,7 +8,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from pneumo.settings import Settings, write_text
+from pneumo.background import ProcessIdentity
+from pneumo.settings import Settings
 from pneumo.training import runs
 from pneumo.training.recipe import QUICK
 from pneumo.training.runs import Run, RunState, TrainingImage, UnknownRun
@@ -20,7 +19,7 @@ MakeRun = Callable[..., Run]
 
 def of_process(run: Run, process: psutil.Process, *, created_earlier: float = 0.0) -> None:
     created = process.create_time() - created_earlier
-    write_text(run.folder / "process.json", json.dumps({"pid": process.pid, "created": created}))
+    ProcessIdentity(pid=process.pid, created=created).save(run.folder / "process.json")
 
 
 def test_a_run_is_read_as_it_was_made(make_run: MakeRun, installation: Settings) -> None:
@@ -108,8 +107,6 @@ def test_another_process_with_the_same_id_is_another_process(make_run: MakeRun) 
     of_process(run, psutil.Process(), created_earlier=60)
     runs.write_state(run.folder, RunState(status="running"))
     assert run.state.status == "interrupted"
-    assert runs.is_alive(os.getpid(), psutil.Process().create_time())
-    assert not runs.is_alive(2**22 + 1, 0.0)  # beyond the largest id
 
 
 def test_the_last_word_of_a_process_that_ends_at_this_moment_is_heard(
@@ -119,11 +116,10 @@ def test_the_last_word_of_a_process_that_ends_at_this_moment_is_heard(
     of_process(run, psutil.Process())
     runs.write_state(run.folder, RunState(status="running"))
 
-    def ends(pid: int, created: float) -> bool:
+    def end(process: ProcessIdentity) -> None:
         runs.write_state(run.folder, RunState(status="finished", message="in time"))
-        return False
 
-    monkeypatch.setattr(runs, "is_alive", ends)
+    monkeypatch.setattr(ProcessIdentity, "find", end)
     assert (run.state.status, run.state.message) == ("finished", "in time")
 
 

@@ -94,9 +94,7 @@ def acquire(subtype: Subtype, *, seed: int, exam: int = 0, height: int = HEIGHT)
     contrast = (SOFT_TISSUE - LUNG) * np.minimum(healthy.air / 3, 1) / (1 + 3 * added)
     soft = healthy.line_integral + added + contrast * project_tubes(tree, coarse)
     soft += project_spine(anatomy, coarse)
-    bones = fine.look_up(
-        project_ribs_and_shoulders(anatomy, fine), film.refine(x), film.refine(y)
-    )
+    bones = fine.look_up(project_ribs_and_shoulders(anatomy, fine), film.refine(x), film.refine(y))
     line_integral = np.maximum(film.refine(coarse.look_up(soft, x, y)) + bones, 0)
     line_integral *= anatomy.scale
 

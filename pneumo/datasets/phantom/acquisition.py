@@ -96,7 +96,7 @@ def expose(line_integral: np.ndarray, technique: Technique, view: View) -> np.nd
 
     Primary radiation by Beer and Lambert, scatter as its wide blur.
     """
-    primary = np.exp(-line_integral)
+    primary = cv2.exp(-line_integral)
     small = cv2.resize(primary, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
     # Scatter arises in the patient: the open beam beside it adds none.
     veil = cv2.GaussianBlur(np.minimum(small, 0.2), (0, 0), 2.5 * view.resolution / 8)
@@ -130,7 +130,7 @@ class Window:
 
 def choose_window(radiation: np.ndarray) -> Window:
     """The window that suits a patient, from the radiation behind him."""
-    density = -np.log(radiation)
+    density = -cv2.log(radiation)
     body = density[density > BODY]
     return Window(typical=float(np.median(body)), densest=float(np.percentile(body, 99)))
 
@@ -143,7 +143,7 @@ TONES = 4096  # steps of the response curve, to twice the white of the window
 
 def develop(signal: np.ndarray, technique: Technique, window: Window) -> np.ndarray:
     """Log response, processing as in computed radiography, window and curve; uint8."""
-    density = -np.log(signal)
+    density = -cv2.log(signal)
     height, width = density.shape
     small = cv2.resize(density, (64 * width // height, 64), interpolation=cv2.INTER_AREA)
     body = small > BODY
@@ -159,7 +159,7 @@ def develop(signal: np.ndarray, technique: Technique, window: Window) -> np.ndar
     level = np.clip((detail - black) * (TONES / 2 / (white - black)), 0, TONES - 1)
     tone = np.linspace(0, 2, TONES) ** technique.gamma
     curve = np.clip(255 * technique.white * np.tanh(1.2 * tone) / np.tanh(1.2), 0, 255)
-    return curve.astype(np.uint8)[level.astype(np.uint16)]
+    return np.take(curve.astype(np.uint8), level.astype(np.uint16))
 
 
 def annotate(pixels: np.ndarray, technique: Technique, view: View) -> None:

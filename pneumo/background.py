@@ -1,0 +1,81 @@
+"""Processes that do long work in the background and outlive whoever started them."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from pneumo.settings import REPOSITORY, write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessIdentity:
+    """A process, for good: a process id alone is given to another one later.
+
+    Attributes:
+        pid: process id.
+        created: when the process was created, in seconds since the epoch.
+    """
+
+    pid: int
+    created: float
+
+    def save(self, path: Path) -> None:
+        """Note who the process is, as JSON."""
+        write_text(path, json.dumps(asdict(self)))
+
+    @classmethod
+    def load(cls, path: Path) -> Self | None:
+        """Who `save` noted; None where nobody did."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except FileNotFoundError:
+            return None
+
+    def find(self) -> psutil.Process | None:
+        """The process, unless it has ended."""
+        try:
+            process = psutil.Process(self.pid)
+            if process.create_time() != self.created:
+                return None
+            return None if process.status() == psutil.STATUS_ZOMBIE else process
+        except psutil.NoSuchProcess:
+            return None
+
+
+def start(
+    module: str, folder: Path, *, log: Path, environment: Mapping[str, str] | None = None
+) -> ProcessIdentity:
+    """Run `python -m module folder` in a session of its own.
+
+    Neither Ctrl-C in the server's terminal nor the end of the server reaches it.
+
+    Args:
+        module: of this repository.
+        folder: its only argument.
+        log: takes what it prints, at the end of what is there.
+        environment: variables besides those of this process.
+
+    Raises:
+        OSError: the process cannot be started, or the log not be written.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, str(folder)],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
+    # Takes note of its end, however late, so that no dead process stays in the system's table.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return ProcessIdentity(pid=process.pid, created=psutil.Process(process.pid).create_time())

@@ -1,0 +1,51 @@
+"""Processes that outlive whoever started them."""
+
+import os
+import time
+from pathlib import Path
+
+import psutil
+
+from pneumo import background
+from pneumo.background import ProcessIdentity
+
+
+def test_a_started_process_lives_in_a_session_of_its_own_and_leaves_no_corpse(
+    tmp_path: Path,
+) -> None:
+    # `python -m timeit FOLDER` would measure its argument as a statement: here, it never ends.
+    process = background.start(
+        "timeit", Path("while True: pass"), log=tmp_path / "log.txt", environment={}
+    )
+    running = process.find()
+    assert running is not None
+    assert os.getsid(process.pid) == process.pid
+    running.kill()
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not psutil.pid_exists(process.pid)
+    assert process.find() is None
+
+
+def test_what_it_prints_is_added_to_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("before\n")
+    process = background.start("this", tmp_path, log=log)
+    deadline = time.monotonic() + 10
+    while process.find() is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert log.read_text().startswith("before\nThe Zen of Python")
+
+
+def test_an_identity_survives_on_disk(tmp_path: Path) -> None:
+    identity = ProcessIdentity(pid=os.getpid(), created=psutil.Process().create_time())
+    identity.save(tmp_path / "process.json")
+    assert ProcessIdentity.load(tmp_path / "process.json") == identity
+    assert ProcessIdentity.load(tmp_path / "nobody.json") is None
+    assert identity.find() == psutil.Process()
+
+
+def test_another_process_under_the_same_id_is_another() -> None:
+    created = psutil.Process().create_time() - 60
+    assert ProcessIdentity(pid=os.getpid(), created=created).find() is None
