@@ -27,8 +27,9 @@ here = settings.load()
 
 
 def choose(source: sources.Source) -> None:
-    """Switch to another data set and forget what was looked for in this one."""
+    """Switch to a data set, read it anew, and forget what was looked for in the last one."""
     sources.choose(source, here)
+    known_catalogs().clear()
     st.session_state["switcher"] = False  # closes it
     reset()
     open_film(None)
@@ -475,9 +476,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
     st.markdown(f"**{len(films):,}** {'film' if len(films) == 1 else 'films'}", width="content")
     draw_buttons()
     size = pick_size()
-    number = st.pagination(
-        -(-len(films) // PAGE), key="page", bind="query-params", width="stretch"
-    )
+    number = st.pagination(-(-len(films) // PAGE), key="page", bind="query-params", width="stretch")
 grid(root, films.iloc[(number - 1) * PAGE : number * PAGE], size=size, key="films")
 
 asked_for = catalog[catalog["path"] == st.query_params.get("film")]

@@ -154,6 +154,15 @@ def test_a_folder_in_the_layout_is_opened_and_remembered(
     assert len(films(app)) == 6  # the filter belonged to the other data set
 
 
+def test_choosing_a_folder_again_reads_it_anew(folder: Path) -> None:
+    app = open_browse()
+    film = sorted((folder / "train" / "NORMAL").iterdir())[0]
+    film.rename(film.with_name("IM-8888-0001.jpeg"))
+    app.button(key="choose-folder").click().run()
+    assert not app.exception
+    assert any("IM-8888-0001" in text for text in films(app))
+
+
 def test_a_chosen_folder_that_is_gone(folder: Path) -> None:
     shutil.rmtree(folder)
     app = open_browse()

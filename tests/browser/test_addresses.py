@@ -49,10 +49,19 @@ def test_a_page_opened_first_on_a_fresh_server_has_its_frame(
 
 def test_the_navigation_leads_everywhere(page: Page, server: str) -> None:
     page.goto(server)
+    expect_frame(page, "Browse")
     for title in reversed(PAGES):
         page.get_by_test_id("stTopNavLink").filter(has_text=title).click()
         expect_frame(page, title)
         expect(page).to_have_url(f"{server}/{title.lower()}")
+
+
+def test_nothing_is_fetched_from_elsewhere(page: Page, server: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{server}/browse")
+    expect(page.locator(".st-key-films img")).to_have_count(24)
+    assert [url for url in asked if not url.startswith((server, "data:", "blob:"))] == []
 
 
 def test_dark_comes_first_whatever_the_system_prefers(page: Page, server: str) -> None:

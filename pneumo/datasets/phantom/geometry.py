@@ -190,7 +190,7 @@ def project_tubes(batches: Iterable[Tubes], view: View) -> np.ndarray:
     height, width = view.height + 2, view.width + 2  # a border collects what falls outside
     cells, volumes = [], []
     for tubes in batches:
-        x, y, volume = _pieces(tubes, spacing=1.4 / view.resolution)
+        x, y, volume = _pieces(tubes, spacing=1.25 / view.resolution)
         column = np.clip((x - view.left) * view.resolution + 0.5, 0, width - 1.01)
         row = np.clip((y - view.top) * view.resolution + 0.5, 0, height - 1.01)
         first_column, first_row = column.astype(np.int32), row.astype(np.int32)

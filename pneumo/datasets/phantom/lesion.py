@@ -35,7 +35,7 @@ def infiltrate(
         added = interstitial_pattern(anatomy, tree, healthy, view, random)
     else:
         # The airways around a consolidated lobe are inflamed too.
-        accompanying = random.uniform(0.15, 0.7)
+        accompanying = random.uniform(0.3, 0.9)
         added = consolidation(anatomy, tree, healthy, view, random)
         added += accompanying * interstitial_pattern(anatomy, tree, healthy, view, random)
     return np.minimum(added, (SOFT_TISSUE - LUNG) * healthy.air)
@@ -108,8 +108,8 @@ def interstitial_pattern(
     strength = random.uniform(0.6, 1.7)
     near = view.blank()
     for side in (RIGHT, LEFT):
-        dx = (view.x - side * 3.0) / random.uniform(3.2, 6.0)
-        dy = (view.y - anatomy.carina - random.uniform(1.5, 5.0)) / random.uniform(4.0, 7.0)
+        dx = (view.x - side * 3.0) / random.uniform(4.2, 7.5)
+        dy = (view.y - anatomy.carina - random.uniform(1.5, 5.0)) / random.uniform(5.0, 8.5)
         near += random.uniform(0.6, 1.0) * np.exp(-(dx * dx + dy * dy))
     sleeves = [
         replace(t, radii=1.25 * t.radii, walls=np.full(t.radii.shape[:2], 0.07)) for t in tree
@@ -117,7 +117,7 @@ def interstitial_pattern(
     cuffs = project_tubes(sleeves, view)
     patches = np.clip(0.85 + 0.3 * noise(random, view, 1.6), 0, 2)
     net = np.abs(noise(random, view, 0.22)) + np.abs(noise(random, view, 0.4))
-    haze = healthy.air * patches * (0.55 + 0.08 * np.maximum(1.0 - 0.9 * net, -0.3))
+    haze = healthy.air * patches * (0.55 + 0.08 * np.maximum(1.0 - 0.6 * net, -0.3))
     thickened = 0.6 * np.minimum(cuffs, 0.5) * np.minimum(healthy.air / 2, 1)
     return np.maximum(strength * (SOFT_TISSUE - LUNG) * near * (haze + thickened), 0)
 
