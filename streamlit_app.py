@@ -4,9 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
-FOLDER = Path(__file__).parent / "pages"
+PARTS = Path(__file__).parent / "pages" / "parts"
 
-st.set_page_config(page_title="Pneumo", page_icon=FOLDER / "mark.svg", layout="wide")
+st.set_page_config(page_title="Pneumo", page_icon=PARTS / "mark.svg", layout="wide")
 
 browse = st.Page(
     "pages/browse.py",
@@ -43,7 +43,8 @@ page = st.navigation(
     [st.Page(start, default=True, visibility="hidden"), browse, train, models, predict],
     position="top",
 )
-st.logo(FOLDER / "logo.svg", size="large")
-st.html(FOLDER / "theme.html", unsafe_allow_javascript=True)
+st.logo(PARTS / "logo.svg", size="large")
+st.html(PARTS / "theme.html", unsafe_allow_javascript=True)
+st.html(PARTS / "cards.css")
 st.session_state["framed"] = True
 page.run()

@@ -6,9 +6,10 @@ import pandas as pd
 import streamlit as st
 from sklearn.metrics import roc_curve
 
-from pages import class_badge, load_predictor, model_folders, read_bundle, require_frame
+from pages.parts.datasets import require_dataset, switcher
+from pages.parts.frame import class_badge, header, require_frame
+from pages.parts.models import load_predictor, model_folders, read_bundle
 from pneumo import figures, settings
-from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import gallery, sources
 from pneumo.evaluation.metrics import Interval
 from pneumo.inference import bundle, card
@@ -83,12 +84,7 @@ def pick_model(models: dict[str, Bundle]) -> Bundle:
 
 def measure(model: Bundle) -> None:
     """Figures of a model on a split of the chosen data set, and its worst mistakes."""
-    try:
-        dataset = sources.locate(sources.chosen(here), here)
-        catalog = catalogs.build(dataset.root, cache=here.cache)
-    except sources.DatasetUnavailable as unavailable:
-        st.warning(str(unavailable), icon=":material/database:")
-        return
+    dataset, catalog = require_dataset()
     splits = [split for split in ("test", "val") if split in set(catalog["split"])]
     if "train" in set(catalog["split"]):
         splits.insert(0, "validation")
@@ -213,15 +209,16 @@ def show_mistakes(table: pd.DataFrame, dataset: sources.Dataset, threshold: floa
 
 # The page -------------------------------------------------------------------------------
 
-st.title("Models", anchor=False)
+with header("Models"):
+    switcher()
 models = read_models(model_folders())
 model = pick_model(models)
 st.header(model.card.name, anchor=False)
 st.caption(f"{model.card.architecture}, {model.litert.stat().st_size / 2**20:.1f} MiB")
 measuring, reading, recipe = st.tabs(["Measure", "Card", "Recipe"])
-with measuring:
-    measure(model)
 with reading, st.container(width=860):
     st.markdown(card.to_markdown(model.card).partition("\n")[2])
 with recipe:
     st.json(model.card.recipe)
+with measuring:
+    measure(model)

@@ -1,12 +1,12 @@
 """Ask a model about radiographs."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from pages import class_badge, load_predictor, model_folders, require_frame
+from pages.parts.frame import class_badge, class_name, header, require_frame
+from pages.parts.models import load_predictor, model_folders
 from pneumo import figures, radiograph, settings
 from pneumo.datasets import gallery, phantom
 from pneumo.inference import bundle
@@ -217,7 +217,7 @@ def show_many(answers: list[Answer]) -> Answer:
         {
             "File": [it.name for it in order],
             "Verdict": [
-                it.prediction.verdict.capitalize() if it.prediction else "Not read" for it in order
+                class_name(it.prediction.verdict) if it.prediction else "Not read" for it in order
             ],
             "Probability": [it.prediction.probability if it.prediction else None for it in order],
             "Remarks": [
@@ -262,9 +262,7 @@ def show_many(answers: list[Answer]) -> Answer:
 
 # The page -------------------------------------------------------------------------------
 
-st.html(Path(__file__).parent / "browse.css")
-with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-    st.title("Predict", anchor=False, width="content")
+with header("Predict"):
     predictor = pick_model()
 
 uploads = st.file_uploader(

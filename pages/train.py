@@ -5,7 +5,8 @@ import time
 import pandas as pd
 import streamlit as st
 
-from pages import require_frame
+from pages.parts.datasets import require_dataset, switcher
+from pages.parts.frame import header, require_frame
 from pneumo import figures, settings
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import sources
@@ -49,9 +50,7 @@ def new_training(dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
     """The form: what to train on, and how."""
     st.subheader("New training", anchor=False)
     films = catalog[catalog["split"] == "train"]
-    st.markdown(f"{dataset.name}  \n:gray[{len(films):,} films in its train split]")
-    if st.button("Another data set", icon=":material/database:", type="tertiary", key="browse"):
-        st.switch_page("pages/browse.py")
+    st.caption(f"{dataset.name}, {len(films):,} films in its train split")
     preset = st.segmented_control(
         "Recipe",
         list(RECIPES),
@@ -73,7 +72,7 @@ def new_training(dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
         help=None if active is None else f"One training at a time: {active.name} is under way.",
         key="start",
     ):
-        begin(chosen, dataset, catalog)
+        begin(chosen, dataset)
 
 
 def settings_of(preset: Recipe) -> Recipe:
@@ -113,9 +112,11 @@ def settings_of(preset: Recipe) -> Recipe:
     )
 
 
-def begin(chosen: Recipe, dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
+def begin(chosen: Recipe, dataset: sources.Dataset) -> None:
     """Start a training and show it."""
     try:
+        # Read anew: the films on disk may have changed since the page was opened.
+        catalog = catalogs.build(dataset.root, cache=here.cache)
         run = launcher.start(here, recipe=chosen, dataset=dataset, catalog=catalog)
     except (launcher.TrainingUnderWay, ValueError, OSError) as problem:
         st.error(str(problem))
@@ -229,7 +230,7 @@ def offer_shipped_weights(trained: Recipe) -> None:
         icon=":material/deployed_code:",
         key="start-shipped",
     ):
-        begin(trained.changed(start="shipped"), dataset, catalog)
+        begin(trained.changed(start="shipped"), dataset)
 
 
 def figures_of_last(epochs: list[dict[str, float]], trained: Recipe) -> None:
@@ -272,19 +273,12 @@ def show_result(run: Run) -> None:
 
 # The page -------------------------------------------------------------------------------
 
-st.title("Train", anchor=False)
-source = sources.chosen(here)
+with header("Train"):
+    switcher()
+dataset, catalog = require_dataset()
 form, live = st.columns([3, 8], gap="large")
-try:
-    dataset = sources.locate(source, here)
-    catalog = catalogs.build(dataset.root, cache=here.cache)
-except sources.DatasetUnavailable as unavailable:
-    form.warning(str(unavailable), icon=":material/database:")
-    if form.button("Choose a data set", icon=":material/database:", key="browse"):
-        st.switch_page("pages/browse.py")
-else:
-    with form:
-        new_training(dataset, catalog)
+with form:
+    new_training(dataset, catalog)
 with live:
     run = pick_run()
     if run is None:

@@ -18,7 +18,7 @@ import numpy as np
 from pneumo import settings
 from pneumo.datasets import phantom
 
-VERSION = 1  # of the films; raise it when the phantom changes, and old sets are made again
+VERSION = 2  # of the films; raise it when the phantom changes, and old sets are made again
 RECEIPT = "sample_set.json"
 MASKS = "lesion_masks"
 
@@ -118,7 +118,7 @@ def create(
     train: Counts = TRAIN,
     val: Counts = VAL,
     test: Counts = TEST,
-    height: int = 512,
+    height: int = phantom.HEIGHT,
 ) -> None:
     """Writes the sample set, or what is still missing of it.
 
@@ -134,7 +134,7 @@ def create(
         height: of every film, in pixels.
 
     Raises:
-        ValueError: `root` holds a sample set made with other options.
+        ValueError: `root` holds a sample set of this version made with other options.
     """
     options = {
         "version": VERSION,
@@ -146,17 +146,16 @@ def create(
     }
     films = plan(seed=seed, train=train, val=val, test=test)
     found = _receipt(root)
-    if found is not None and {**found["options"], "version": VERSION} != options:
+    if found is not None and found["options"]["version"] != VERSION:
+        _remove_films(root, found["options"])
+        found = None
+    if found is None:
+        _write_receipt(root, options, complete=False)
+    elif found["options"] != options:
         raise ValueError(
             f"`root` holds a sample set made with other options: {found['options']}. "
             f"Delete the folder or choose another one. Received: root={str(root)!r}"
         )
-    outdated = found is not None and found["options"] != options
-    if outdated:
-        for film in films:
-            (root / film.path).unlink(missing_ok=True)
-    if found is None or outdated:
-        _write_receipt(root, options, complete=False)
     missing = [film for film in films if not _is_written(root, film)]
     done = len(films) - len(missing)
     if progress is not None:
@@ -190,6 +189,13 @@ def _write_receipt(root: Path, options: dict[str, Any], *, complete: bool) -> No
     settings.write_text(
         root / RECEIPT, json.dumps({"complete": complete, "options": options}, indent=2)
     )
+
+
+def _remove_films(root: Path, options: dict[str, Any]) -> None:
+    counts = {split: Counts(**options[split]) for split in ("train", "val", "test")}
+    for film in plan(seed=options["seed"], **counts):
+        (root / film.path).unlink(missing_ok=True)
+        (root / film.mask_path).unlink(missing_ok=True)
 
 
 def _is_written(root: Path, film: Film) -> bool:

@@ -50,7 +50,8 @@ def test_without_a_data_set_it_says_how_to_get_one(
     sources.choose(Source(kind="folder", folder=tmp_path / "gone"), installation)
     page = open_page("models")
     assert not page.exception
-    assert "gone" in page.warning[0].value
+    assert "gone" in page.error[0].value
+    assert page.header[0].value == bundle.DEFAULT_MODEL, "the card needs no data set"
 
 
 def test_a_trained_model_stands_beside_the_shipped_one(

@@ -1,5 +1,6 @@
 """The sample set: names, counts and patients of the plan; writing, resuming, recognising."""
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -151,10 +152,22 @@ def test_other_options_are_refused(written: Path) -> None:
         sample_set.create(written, seed=1, **FEW)
 
 
-def test_older_version_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_older_version_is_made_again_whatever_its_options(
+    tmp_path: Path, written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sample_set, "VERSION", sample_set.VERSION - 1)
-    sample_set.create(tmp_path, **FEW)
+    sample_set.create(tmp_path, seed=1, **FEW)
     monkeypatch.undo()
     assert not sample_set.is_complete(tmp_path)
     sample_set.create(tmp_path, **FEW)
     assert sample_set.is_complete(tmp_path)
+    assert set(images(tmp_path)) == set(images(written))
+
+
+def test_number_of_threads_changes_nothing(
+    tmp_path: Path, written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    sample_set.create(tmp_path, **FEW)
+    for name, path in images(written).items():
+        assert path.read_bytes() == (tmp_path / name).read_bytes()

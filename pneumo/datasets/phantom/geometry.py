@@ -187,12 +187,13 @@ def project_tubes(batches: Iterable[Tubes], view: View) -> np.ndarray:
     pixels around its shadow: volume over pixel area is chord length. Nothing is lost, so a
     rib that turns along the rays becomes as bright as it should.
     """
-    height, width = view.height + 2, view.width + 2  # a border collects what falls outside
+    # What falls outside gathers in a border, one pixel before and two behind.
+    height, width = view.height + 3, view.width + 3
     cells, volumes = [], []
     for tubes in batches:
         x, y, volume = _pieces(tubes, spacing=1.25 / view.resolution)
-        column = np.clip((x - view.left) * view.resolution + 0.5, 0, width - 1.01)
-        row = np.clip((y - view.top) * view.resolution + 0.5, 0, height - 1.01)
+        column = np.clip((x - view.left) * view.resolution + 0.5, 0, view.width + 1)
+        row = np.clip((y - view.top) * view.resolution + 0.5, 0, view.height + 1)
         first_column, first_row = column.astype(np.int32), row.astype(np.int32)
         right, down = column - first_column, row - first_row
         lower = volume * down
@@ -206,7 +207,7 @@ def project_tubes(batches: Iterable[Tubes], view: View) -> np.ndarray:
         weights=np.concatenate([part.ravel() for part in volumes], dtype=np.float64),
         minlength=height * width,
     )
-    chord = volume.reshape(height, width)[1:-1, 1:-1] * view.resolution**2
+    chord = volume.reshape(height, width)[1:-2, 1:-2] * view.resolution**2
     return chord.astype(np.float32)
 
 

@@ -74,7 +74,7 @@ def consolidation(
 ) -> np.ndarray:
     """Lobar pneumonia: air spaces filled with fluid, bronchi left open, borders blurred."""
     bronchi = project_tubes([replace(t, radii=0.75 * t.radii) for t in tree[:3]], view)
-    strength = random.uniform(0.6, 1.15)
+    strength = random.uniform(0.75, 1.2)
     filled = view.blank()
     for focus in range(random.choice([1, 2, 3, 4], p=[0.2, 0.3, 0.3, 0.2])):
         side = int(random.choice([RIGHT, LEFT]))
@@ -105,7 +105,7 @@ def interstitial_pattern(
     random: np.random.Generator,
 ) -> np.ndarray:
     """Viral pneumonia: haze, thickened bronchial walls and a net of lines about both hila."""
-    strength = random.uniform(0.6, 1.7)
+    strength = random.uniform(0.9, 1.8)
     near = view.blank()
     for side in (RIGHT, LEFT):
         dx = (view.x - side * 3.0) / random.uniform(4.2, 7.5)

@@ -1,0 +1,41 @@
+"""What every page begins with, and the badges that all of them show."""
+
+import runpy
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from pneumo.settings import REPOSITORY
+
+
+def require_frame() -> None:
+    """Hand over to `streamlit_app.py` when a page was run without it.
+
+    Until `st.navigation` has run once, Streamlit takes a folder named `pages` for the
+    navigation: the address of a page, opened on a fresh server, runs that page alone.
+    """
+    if "framed" not in st.session_state:
+        runpy.run_path(str(REPOSITORY / "streamlit_app.py"), run_name="__main__")
+        st.stop()
+
+
+def class_name(label: str) -> str:
+    """A class as people write it: "NORMAL" becomes "Normal"."""
+    return label.capitalize()
+
+
+def class_badge(label: str, subtype: str = "") -> str:
+    """A class as a badge, in Markdown: told apart by word and sign, not by colour alone."""
+    if label == "NORMAL":
+        return ":blue-badge[:material/circle: Normal]"
+    cause = f" · {subtype}" if subtype in ("bacterial", "viral") else ""
+    return f":orange-badge[:material/change_history: Pneumonia{cause}]"
+
+
+def header(title: str) -> DeltaGenerator:
+    """The page's title. Returns the place beside it, for what the page is about."""
+    row = st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    )
+    row.title(title, anchor=False, width="content")
+    return row
