@@ -76,6 +76,7 @@ def start(
             start_new_session=True,
             env={**os.environ, **(environment or {})},
         )
+    identity = ProcessIdentity(pid=process.pid, created=psutil.Process(process.pid).create_time())
     # Takes note of its end, however late, so that no dead process stays in the system's table.
     threading.Thread(target=process.wait, daemon=True).start()
-    return ProcessIdentity(pid=process.pid, created=psutil.Process(process.pid).create_time())
+    return identity

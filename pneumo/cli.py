@@ -90,6 +90,8 @@ def data_list(options: argparse.Namespace, installation: Settings) -> int:
 
 def train(options: argparse.Namespace, installation: Settings) -> int:
     """Start a training and follow it; Ctrl-C asks it to stop and keep what it has learned."""
+    if options.output:
+        bundle.check_target(options.output)
     dataset = _dataset(options.data, installation)
     run = launcher.start(
         installation,
@@ -144,7 +146,11 @@ def models_list(options: argparse.Namespace, installation: Settings) -> int:
     """Every model that can predict."""
     rows = []
     for name, folder in bundle.folders(installation).items():
-        card = bundle.load(folder).card
+        try:
+            card = bundle.load(folder).card
+        except bundle.BundleError as damaged:
+            _tell(f"Left out: {damaged}")
+            continue
         validation = card.measurement("validation")
         auc = validation.metrics.roc_auc if validation else None
         rows.append(

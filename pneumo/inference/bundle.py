@@ -91,11 +91,7 @@ def copy(source: Bundle, folder: Path) -> Bundle:
     Raises:
         BundleError: the folder holds something that is not a bundle.
     """
-    if folder.exists() and not (folder / CARD).is_file():
-        raise BundleError(
-            f"A bundle can be written to a new folder or in the place of a bundle. Received: "
-            f"{folder}, which is neither. Name another folder."
-        )
+    check_target(folder)
     temporary = folder.with_name(f".{folder.name}-new")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -105,6 +101,20 @@ def copy(source: Bundle, folder: Path) -> Bundle:
     shutil.rmtree(folder, ignore_errors=True)
     temporary.replace(folder)
     return load(folder)
+
+
+def check_target(folder: Path) -> None:
+    """Refuse to overwrite what is not a bundle.
+
+    Raises:
+        BundleError: the folder holds something else.
+    """
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not empty and not (folder / CARD).is_file():
+        raise BundleError(
+            f"A bundle can be written to a new folder or in the place of a bundle. Received: "
+            f"{folder}, which is neither. Name another folder."
+        )
 
 
 def folders(settings: Settings) -> dict[str, Path]:

@@ -58,7 +58,6 @@ class ModelCard:
         epochs: completed.
         versions: of the packages that made it.
         files: SHA-256 of each file of the bundle, by name.
-        backbone_digest: identifies the backbone's weights and input scaling.
     """
 
     name: str
@@ -74,7 +73,6 @@ class ModelCard:
     epochs: int
     versions: dict[str, str]
     files: dict[str, str]
-    backbone_digest: str
     intended_use: str = INTENDED_USE
     credits: tuple[str, ...] = field(default=(DATA_CREDIT, WEIGHTS_CREDIT))
 
@@ -94,8 +92,9 @@ class ModelCard:
         return f"python -m pneumo evaluate --model {self.name} --data DIR --split {split}"
 
     def with_measurement(self, measurement: Measurement) -> Self:
-        """A copy with newer figures of a split in the place of older ones."""
-        kept = tuple(entry for entry in self.measurements if entry.split != measurement.split)
+        """A copy with newer figures of a data set's split in the place of older ones."""
+        place = (measurement.data, measurement.split)
+        kept = tuple(it for it in self.measurements if (it.data, it.split) != place)
         return dataclasses.replace(self, measurements=(*kept, measurement))
 
     def to_json(self) -> str:
@@ -185,7 +184,9 @@ def to_markdown(card: ModelCard) -> str:
         "model; expect less elsewhere, specificity above all.",
         "- Markers, borders, sharpness and compression differ between the classes of this data "
         "set. A network can use them; the overlay shows where it looks, not why.",
-        "- Trained on children aged one to five from a single hospital.",
+        "- Trained on synthetic radiographs only: it says nothing about patients."
+        if card.data["synthetic"]
+        else "- Trained on children aged one to five from a single hospital.",
         "",
         "## Licence and attribution",
         "",

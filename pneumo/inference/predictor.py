@@ -55,9 +55,9 @@ class Prediction:
     @property
     def wording(self) -> str:
         """The verdict in the words that users of such tools know."""
-        return f"Prediction: {self.verdict.capitalize()}, confidence {self.confidence:.2%}".replace(
-            "%", " %"
-        )
+        # No film makes a model certain, whatever two decimals say.
+        percent = min(100 * self.confidence, 99.99)
+        return f"Prediction: {self.verdict.capitalize()}, confidence {percent:.2f} %"
 
 
 class Predictor:

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 
 from pneumo import export
-from pneumo.inference import bundle
 from pneumo.inference.interpreter import InterpreterPool
 from pneumo.settings import Settings
 from pneumo.training.classifier import Classifier, backbone_digest
@@ -20,28 +19,17 @@ CHUNK = 8
 class FeatureExtractor:
     """Maps pictures to the last feature map of a classifier's frozen backbone.
 
-    The backbone is taken from a shipped model where that has the same weights, else converted
-    once and kept in the cache.
+    The backbone is converted once and kept in the cache.
 
     Args:
         classifier: its backbone is frozen.
         recipe: decides the pooling: for "average", features come pooled to 1 × 1 positions.
-        settings: where models and caches are.
+        settings: where the cache is.
     """
 
     def __init__(self, classifier: Classifier, recipe: Recipe, settings: Settings) -> None:
-        self.digest = backbone_digest(classifier, recipe)
-        shipped = (
-            folder
-            for folder in bundle.folders(settings).values()
-            if folder.parent == settings.shipped_models
-        )
-        models = [
-            model.litert
-            for model in map(bundle.load, shipped)
-            if model.card.backbone_digest == self.digest
-        ]
-        model = models[0] if models else settings.cache / f"backbone-{self.digest}.tflite"
+        digest = backbone_digest(classifier, recipe)
+        model = settings.cache / f"backbone-{digest}.tflite"
         if not model.is_file():
             model.parent.mkdir(parents=True, exist_ok=True)
             radiographs, feature_map = classifier.backbone.input, classifier.backbone.output

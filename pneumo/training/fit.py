@@ -59,7 +59,7 @@ def train(run: Run, installation: Settings) -> None:
             limits=installation.image_limits,
             cache=installation.cache,
             fingerprint=data.fingerprint,
-            progress=lambda done, total: journal.activity("Reading images", done, total),
+            progress=lambda done, total: journal.preparation("Reading images", done, total),
         )
         for entry in unreadable:
             journal.log(f"Left out {entry.path}: {entry.reason}")
@@ -182,7 +182,7 @@ class _Fit:
         features: list[np.ndarray] = []
         for pictures in views:
             features.append(self.extractor.features(pictures))
-            self._journal.activity(name, sum(map(len, features)), len(self._pictures))
+            self._journal.preparation(name, sum(map(len, features)), len(self._pictures))
         return np.concatenate(features)
 
     def _features_of(self, pixels: np.ndarray, split: str) -> np.ndarray:
@@ -190,7 +190,7 @@ class _Fit:
         for chunk in self.extractor.chunks(pixels):
             features.append(chunk)
             done = sum(map(len, features))
-            self._journal.activity(f"Computing features of {split}", done, len(pixels))
+            self._journal.preparation(f"Computing features of {split}", done, len(pixels))
         return np.concatenate(features)
 
     def _figures(self, split: str, truth: np.ndarray, logits: np.ndarray) -> dict[str, float]:
@@ -279,7 +279,6 @@ def _write_bundle(run: Run, fitted: _Fit, validation: Pictures, *, seconds: floa
             name: bundle.sha256(folder / name)
             for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD)
         },
-        backbone_digest=fitted.extractor.digest,
         credits=(SYNTHETIC_CREDIT if data.synthetic else DATA_CREDIT, WEIGHTS_CREDIT),
     )
     bundle.write_card(folder, card)

@@ -14,11 +14,16 @@ STATE_INTERVAL = 0.2
 """Seconds between two writes of the state for mere progress."""
 
 
+class StopRequested(Exception):
+    """Somebody asked for a stop before there was anything to keep."""
+
+
 class Journal:
     """The writing side of a run; a context manager whose end states the outcome.
 
     An exception that leaves the block marks the run as failed with the exception's words, and
     goes on. Its attribute `failure_code`, where it has one, tells pages which remedy to offer.
+    `StopRequested` ends the block quietly.
     """
 
     def __init__(self, run: Run) -> None:
@@ -35,13 +40,18 @@ class Journal:
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool:
         for table in self._tables.values():
             table.close()
+        self._tables.clear()
+        if isinstance(error, StopRequested):
+            self.finish(stopped=True, message="Stopped before the training began: no model.")
+            return True
         if error is not None:
             failure = getattr(error, "failure_code", "")
             message = str(error) or type(error).__name__
             self._write(RunState(status="failed", message=message, failure=failure))
+        return False
 
     def activity(self, name: str, done: int = 0, total: int = 0) -> None:
         """Say what is being done and how far it is."""
@@ -57,16 +67,25 @@ class Journal:
                 )
             )
 
+    def preparation(self, name: str, done: int, total: int) -> None:
+        """The same for what comes before the training.
+
+        Raises:
+            StopRequested: somebody asked for a stop.
+        """
+        self.activity(name, done, total)
+        if self._run.stop_requested:
+            raise StopRequested
+
     def step(self, row: Mapping[str, float]) -> None:
         """Append a line to `steps.csv`."""
         self._append("steps.csv", row)
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        """Append a line to `epochs.csv` and flush the steps before it."""
-        if "steps.csv" in self._tables:
-            self._tables["steps.csv"].flush()
+        """Append a line to `epochs.csv`."""
         self._append("epochs.csv", row)
-        self._tables["epochs.csv"].flush()
+        for table in self._tables.values():
+            table.flush()
 
     def log(self, text: str) -> None:
         """A line with the time of day; the process's output goes to `log.txt`."""
@@ -78,6 +97,8 @@ class Journal:
         self._write(RunState(status="stopped" if stopped else "finished", message=message))
 
     def _write(self, state: RunState) -> None:
+        for table in self._tables.values():
+            table.flush()
         self._state = dataclasses.replace(state, heartbeat=time.time())
         write_state(self._run.folder, self._state)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pneumo import radiograph
+from pneumo import __version__, radiograph
 from pneumo.radiograph import UnreadableRadiograph
 from pneumo.settings import ImageLimits
 from pneumo.training.augmentation import augment
@@ -26,7 +26,7 @@ class Pictures:
     """The readable pictures of one split, ready for a network.
 
     Attributes:
-        pixels: uint8, shape (images, size, size); may be memory-mapped.
+        pixels: uint8, shape (images, size, size).
         is_pneumonia: float32 0 or 1, shape (images,).
     """
 
@@ -64,8 +64,9 @@ def read_pictures(
 
     Returns: the pictures by split, and the images that could not be read.
     """
-    names = hashlib.blake2b("\n".join(image.path for image in images).encode(), digest_size=8)
-    pixels_file = cache / f"pictures-{fingerprint}-{names.hexdigest()}-{size}.npy"
+    # Another release may decode or resample differently.
+    key = "\n".join([__version__, fingerprint, str(size), *(image.path for image in images)])
+    pixels_file = cache / f"pictures-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npy"
     if pixels_file.is_file():
         pixels = np.load(pixels_file, mmap_mode="r")
         unreadable: list[Unreadable] = []

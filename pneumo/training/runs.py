@@ -31,6 +31,9 @@ from pneumo.training.recipe import Recipe
 Status = Literal["starting", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
 ACTIVE: frozenset[Status] = frozenset({"starting", "running", "stopping"})
 
+LAUNCH_SECONDS = 30.0
+"""How long a run may be without a process before it counts as interrupted."""
+
 
 class UnknownRun(LookupError):
     """No run has this name; the message lists those there are."""
@@ -172,8 +175,9 @@ class Run:
 
     def _process_alive(self) -> bool:
         process = ProcessIdentity.load(self.folder / "process.json")
-        # Made this moment, not yet launched.
-        return process is None or process.find() is not None
+        if process is None:  # made this moment, or its launcher died before it could start it
+            return time.time() - (self.folder / "data.json").stat().st_mtime < LAUNCH_SECONDS
+        return process.find() is not None
 
 
 def create(

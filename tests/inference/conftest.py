@@ -59,7 +59,6 @@ def card() -> ModelCard:
         epochs=20,
         versions={"keras": "3.15.1"},
         files={},
-        backbone_digest="0123456789abcdef",
     )
 
 

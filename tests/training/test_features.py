@@ -40,14 +40,9 @@ def refuse_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "to_litert", to_litert)
 
 
-def test_the_shipped_model_serves_as_extractor(
-    classifier: Classifier,
-    pictures: np.ndarray,
-    expected: np.ndarray,
-    installation: Settings,
-    monkeypatch: pytest.MonkeyPatch,
+def test_features_are_those_of_the_backbone(
+    classifier: Classifier, pictures: np.ndarray, expected: np.ndarray, installation: Settings
 ) -> None:
-    refuse_conversion(monkeypatch)
     flat = FeatureExtractor(classifier, FLAT, installation).features(pictures)
     assert flat.shape == (CHUNK + 3, 7, 7, 1280)
     assert np.abs(flat - expected).max() < 1e-3
@@ -61,7 +56,7 @@ def test_the_shipped_model_serves_as_extractor(
     assert np.array_equal(extractor.features(pictures[CHUNK:]), pooled[CHUNK:])
 
 
-def test_any_other_backbone_is_converted_once(
+def test_a_backbone_is_converted_once(
     shipped_weights: Path, installation: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = SEED.changed(start="shipped", image_size=96)

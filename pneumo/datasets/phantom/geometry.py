@@ -191,7 +191,7 @@ def project_tubes(batches: Iterable[Tubes], view: View) -> np.ndarray:
     height, width = view.height + 3, view.width + 3
     cells, volumes = [], []
     for tubes in batches:
-        x, y, volume = _pieces(tubes, spacing=1.25 / view.resolution)
+        x, y, volume = _pieces(tubes, spacing=1.4 / view.resolution)
         column = np.clip((x - view.left) * view.resolution + 0.5, 0, view.width + 1)
         row = np.clip((y - view.top) * view.resolution + 0.5, 0, view.height + 1)
         first_column, first_row = column.astype(np.int32), row.astype(np.int32)
