@@ -160,7 +160,7 @@ def create(
     done = len(films) - len(missing)
     if progress is not None:
         progress(done, len(films))
-    # NumPy and OpenCV let go of the interpreter's lock, so threads are enough.
+    # Processes would be faster still, but cannot be started safely from a running dashboard.
     pool = ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4))
     try:
         for _ in pool.map(lambda film: _write(root, film, height), missing):

@@ -1,15 +1,26 @@
 """From logits to probabilities that mean what they say."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 
-def probability(logits: np.ndarray | float, *, temperature: float) -> np.ndarray:
-    """Calibrated probability of PNEUMONIA: the sigmoid of logit / temperature.
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What turns a logit into a probability for a film that may as well be of either class.
 
-    Returns: float64, of the same shape.
+    Attributes:
+        offset: the logit at which NORMAL and PNEUMONIA are equally likely.
+        temperature: divides what the logit exceeds the offset by.
     """
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    return np.asarray(np.exp(-np.logaddexp(0, -scaled)))  # never overflows
+
+    offset: float
+    temperature: float
+
+    def probability(self, logits: np.ndarray | float) -> np.ndarray:
+        """Calibrated probability of PNEUMONIA, float64, of the same shape."""
+        scaled = (np.asarray(logits, dtype=np.float64) - self.offset) / self.temperature
+        return np.asarray(np.exp(-np.logaddexp(0, -scaled)))  # never overflows
 
 
 def binary_cross_entropy(is_pneumonia: np.ndarray, probabilities: np.ndarray) -> float:
@@ -18,27 +29,33 @@ def binary_cross_entropy(is_pneumonia: np.ndarray, probabilities: np.ndarray) ->
     return float(-np.mean(np.where(is_pneumonia, np.log(certain), np.log1p(-certain))))
 
 
-def fit_temperature(is_pneumonia: np.ndarray, logits: np.ndarray) -> float:
+def fit(is_pneumonia: np.ndarray, logits: np.ndarray, *, offset: float) -> Calibration:
     """The temperature with the least cross-entropy on these (validation) images.
 
-    Temperature scaling: Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
-    The search stays within [0.05, 20]: images that a model separates perfectly would pull the
+    Temperature scaling: Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Both
+    classes weigh alike, however many images each has: the probability then means the same
+    wherever the model is used, and can be restated for a prevalence that is known there. The
+    search stays within [0.05, 20]: images that a model separates perfectly would pull the
     temperature to zero and every probability to certainty.
 
     Args:
-        is_pneumonia: bool or 0/1, shape (images,).
+        is_pneumonia: bool or 0/1, shape (images,), both classes present.
         logits: shape (images,).
+        offset: the logit at which both classes are equally likely.
     """
     from scipy.optimize import minimize_scalar  # slow to import, and predicting needs it not
 
-    result = minimize_scalar(
-        lambda log_temperature: binary_cross_entropy(
-            is_pneumonia, probability(logits, temperature=float(np.exp(log_temperature)))
-        ),
-        bounds=(np.log(0.05), np.log(20.0)),
-        method="bounded",
-    )
-    return float(np.exp(result.x))
+    truth = np.asarray(is_pneumonia, dtype=bool)
+
+    def loss(log_temperature: float) -> float:
+        calibration = Calibration(offset=offset, temperature=float(np.exp(log_temperature)))
+        probabilities = calibration.probability(logits)
+        return sum(
+            binary_cross_entropy(truth[side], probabilities[side]) for side in (truth, ~truth)
+        )
+
+    result = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    return Calibration(offset=offset, temperature=float(np.exp(result.x)))
 
 
 def expected_calibration_error(

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from pneumo.evaluation.calibration import Calibration
 from pneumo.evaluation.metrics import Interval, Metrics
 from pneumo.evaluation.operating_point import OperatingPoint
 
@@ -50,7 +51,7 @@ class ModelCard:
         recipe: the training recipe, as JSON values.
         data: the training data: name, synthetic, fingerprint, counts.
         image_size: side of the network's input, in pixels.
-        temperature: divides the logit before the sigmoid.
+        calibration: from logit to probability, for a film that may as well be of either class.
         operating_points: by name; "balanced" is the default.
         measurements: figures on data the weights did not learn from.
         training_command: what to type to train it again.
@@ -65,7 +66,7 @@ class ModelCard:
     recipe: dict[str, Any]
     data: dict[str, Any]
     image_size: int
-    temperature: float
+    calibration: Calibration
     operating_points: dict[str, OperatingPoint]
     measurements: tuple[Measurement, ...]
     training_command: str
@@ -117,6 +118,7 @@ def from_json(text: str) -> ModelCard:
     return ModelCard(
         **{
             **values,
+            "calibration": Calibration(**values["calibration"]),
             "operating_points": points,
             "measurements": measurements,
             "credits": tuple(values["credits"]),
@@ -138,8 +140,9 @@ def to_markdown(card: ModelCard) -> str:
         "",
         "## Figures",
         "",
-        "Brackets hold 95 % intervals (Wilson; bootstrap over images for the AUC). The threshold "
-        "and the temperature were chosen on the validation patients alone.",
+        "Brackets hold 95 % intervals (Wilson; bootstrap over images for the AUC). A film is "
+        "called PNEUMONIA where that is the likelier class; the temperature was fitted on the "
+        "validation patients alone.",
         "",
         "| Data | Split | Images | AUC | Accuracy | Sensitivity | Specificity | Loss |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -174,7 +177,9 @@ def to_markdown(card: ModelCard) -> str:
         f"- Data: {card.data['name']} ({counts}); fingerprint `{card.data['fingerprint']}`. "
         "Validation patients were carved out of `train`; patients who share an image stay "
         "together.",
-        f"- Temperature {card.temperature:.3f}; a film is called PNEUMONIA from a calibrated "
+        f"- Probabilities are for a film that may as well be of either class: logits are "
+        f"calibrated with offset {card.calibration.offset:.3f} and temperature "
+        f"{card.calibration.temperature:.3f}. A film is called PNEUMONIA from a calibrated "
         f"probability of {point.threshold:.3f}.",
         "- " + ", ".join(f"{name} {version}" for name, version in card.versions.items()) + ".",
         "",

@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 
-from pneumo.evaluation import calibration
 from pneumo.inference.bundle import Bundle
 from pneumo.inference.explanation import Head, grad_cam
 from pneumo.inference.interpreter import InterpreterPool
@@ -89,7 +88,7 @@ class Predictor:
         gradient = self._head.gradient(feature_map)
         return Prediction(
             logit=logit,
-            probability=float(calibration.probability(logit, temperature=card.temperature)),
+            probability=float(card.calibration.probability(logit)),
             threshold=card.operating_points["balanced"].threshold,
             flags=doubts(radiograph, image_size=card.image_size),
             heat_map=grad_cam(feature_map, gradient),

@@ -109,6 +109,18 @@ class _Fit:
         self._validation_features = self._features_of(splits["validation"].pixels, "validation")
         self._view_features = [self._view(number) for number in range(recipe.cached_views)]
 
+    @property
+    def even_logit(self) -> float:
+        """The logit at which both classes are equally likely.
+
+        The head learns the odds of the classes as the loss weighs them; without these odds, what
+        is left is the film's own evidence (Elkan, IJCAI 2001). Validation patients resemble the
+        training patients too much to find a better threshold on them.
+        """
+        counts = np.bincount(self._pictures.is_pneumonia.astype(int), minlength=2)
+        normal, pneumonia = counts * self._weights.numpy()
+        return float(np.log(pneumonia / normal))
+
     def run_epochs(self) -> None:
         """Train until the last epoch, or until somebody asks for a stop."""
         steps = int(np.ceil(len(self._pictures) / self.recipe.batch_size))
@@ -247,9 +259,9 @@ def _write_bundle(run: Run, fitted: _Fit, validation: Pictures, *, seconds: floa
     classifiers.numpy_head(fitted.classifier.head, recipe.head).save(folder / bundle.HEAD)
 
     truth, logits = validation.is_pneumonia == 1, fitted.validation_logits()
-    temperature = calibration.fit_temperature(truth, logits)
-    probabilities = calibration.probability(logits, temperature=temperature)
-    balanced = operating_point.balanced(truth, probabilities)
+    fitted_calibration = calibration.fit(truth, logits, offset=fitted.even_logit)
+    probabilities = fitted_calibration.probability(logits)
+    balanced = operating_point.at(truth, probabilities, threshold=0.5)
     preset = recipes.PRESETS.get(fitted.recipe.name)
     same = f"--recipe {recipe.name}" if preset == fitted.recipe else "--recipe recipe.json"
     data = run.data
@@ -259,7 +271,7 @@ def _write_bundle(run: Run, fitted: _Fit, validation: Pictures, *, seconds: floa
         recipe=asdict(recipe),
         data=asdict(data),
         image_size=recipe.image_size,
-        temperature=temperature,
+        calibration=fitted_calibration,
         operating_points={"balanced": balanced},
         measurements=(
             Measurement(

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pneumo.evaluation.calibration import Calibration
 from pneumo.evaluation.metrics import measure
 from pneumo.evaluation.operating_point import OperatingPoint
 from pneumo.inference import bundle
@@ -37,7 +38,7 @@ def card() -> ModelCard:
             "counts": {"train": {"NORMAL": 1200, "PNEUMONIA": 3}},
         },
         image_size=224,
-        temperature=1.25,
+        calibration=Calibration(offset=0.5, temperature=1.25),
         operating_points={
             "balanced": OperatingPoint(threshold=0.375, sensitivity=0.5, specificity=1.0)
         },

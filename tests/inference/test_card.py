@@ -19,7 +19,7 @@ def without(card: ModelCard, name: str) -> str:
     return json.dumps(values)
 
 
-@pytest.mark.parametrize("name", ["temperature", "operating_points", "measurements", "files"])
+@pytest.mark.parametrize("name", ["calibration", "operating_points", "measurements", "files"])
 def test_a_card_lacks_nothing(card: ModelCard, name: str) -> None:
     with pytest.raises((KeyError, TypeError), match=name):
         cards.from_json(without(card, name))
@@ -77,7 +77,7 @@ def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
         "1,200 NORMAL, 3 PNEUMONIA",
         "`abcd1234`",
         "20 epochs, seed 0, in 61 s",
-        "Temperature 1.250",
+        "temperature 1.250",
         "probability of 0.375",
         "keras 3.15.1",
         cards.DATA_CREDIT,

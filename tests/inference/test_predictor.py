@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from pneumo import radiograph
-from pneumo.evaluation import calibration
 from pneumo.inference.explanation import Head
 from pneumo.inference.predictor import Prediction, Predictor, doubts
 from pneumo.radiograph import Radiograph
@@ -83,7 +82,8 @@ def test_a_prediction_of_the_shipped_model(predictor: Predictor, films: list[Rad
     card = predictor.bundle.card
     prediction = predictor.predict(films[0])
     assert prediction.probability == pytest.approx(
-        1 / (1 + np.exp(-prediction.logit / card.temperature))
+        1
+        / (1 + np.exp((card.calibration.offset - prediction.logit) / card.calibration.temperature))
     )
     assert prediction.threshold == card.operating_points["balanced"].threshold
     assert (prediction.model, prediction.model_digest) == (card.name, card.files["model.tflite"])
@@ -116,7 +116,7 @@ def test_a_blank_film_has_an_answer(predictor: Predictor) -> None:
 def test_films_differ(predictor: Predictor, films: list[Radiograph]) -> None:
     logits = [predictor.predict(film).logit for film in films]
     assert len(set(logits)) == len(films)
-    assert calibration.probability(np.ptp(logits), temperature=1) > 0.6  # by more than noise
+    assert np.ptp(logits) > 0.4  # by more than noise
 
 
 def test_threads_share_a_predictor(predictor: Predictor, films: list[Radiograph]) -> None:

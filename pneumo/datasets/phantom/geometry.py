@@ -187,7 +187,7 @@ def project_tubes(batches: Iterable[Tubes], view: View) -> np.ndarray:
     pixels around its shadow: volume over pixel area is chord length. Nothing is lost, so a
     rib that turns along the rays becomes as bright as it should.
     """
-    # What falls outside gathers in a border, one pixel before and two behind.
+    # What falls outside gathers in a border, one pixel wide above and left, two below and right.
     height, width = view.height + 3, view.width + 3
     cells, volumes = [], []
     for tubes in batches:
@@ -258,8 +258,7 @@ def _section(pieces: int, *, hollow: bool) -> tuple[np.ndarray, np.ndarray]:
     """How one cross-section is cut into strips of even breadth.
 
     Returns: for each strip 1 and its place on the first and the second axis of a unit circle,
-        float32, shape (pieces, 3); its share of the cross-section, float32,
-        shape (pieces,).
+        shape (pieces, 3); its share of the cross-section, shape (pieces,). Both float32.
     """
     number = np.arange(pieces)
     edges = np.linspace(-1, 1, pieces + 1)

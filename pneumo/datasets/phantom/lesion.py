@@ -115,7 +115,7 @@ def interstitial_pattern(
         replace(t, radii=1.25 * t.radii, walls=np.full(t.radii.shape[:2], 0.07)) for t in tree
     ]
     cuffs = project_tubes(sleeves, view)
-    patches = np.clip(0.85 + 0.3 * noise(random, view, 1.6), 0, 2)
+    patches = np.clip(0.85 + 0.3 * noise(random, view, 1.6), 0.4, 2)
     net = np.abs(noise(random, view, 0.22)) + np.abs(noise(random, view, 0.4))
     haze = healthy.air * patches * (0.55 + 0.08 * np.maximum(1.0 - 0.6 * net, -0.3))
     thickened = 0.6 * np.minimum(cuffs, 0.5) * np.minimum(healthy.air / 2, 1)
