@@ -33,6 +33,7 @@ def settle(page: Page) -> None:
 
 
 def main() -> None:
+    """Serve, train, photograph."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         home = Path(folder)
         with running_server(home) as server:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from pneumo.settings import REPOSITORY
 
@@ -83,22 +83,30 @@ def server(served_home: Path) -> Iterator[str]:
         yield address
 
 
+def launch_chromium(playwright: Playwright) -> Browser:
+    """Debian's Chromium, headless and offline."""
+    return playwright.chromium.launch(
+        executable_path=find_chromium(),
+        args=[
+            *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-sync"),
+            *("--disable-background-networking", "--disable-component-update"),
+        ],
+    )
+
+
+def find_chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, headless and offline."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
+    """The browser that all tests share; where there is none, they skip, but not in CI."""
+    if find_chromium() is None:
         if os.environ.get("CI") == "true":
             pytest.fail(REMEDY)
         pytest.skip(REMEDY)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable,
-            args=[
-                *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-sync"),
-                *("--disable-background-networking", "--disable-component-update"),
-            ],
-        )
+        browser = launch_chromium(playwright)
         yield browser
         browser.close()
 

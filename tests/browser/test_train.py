@@ -52,9 +52,9 @@ def test_a_training_grows_survives_a_reload_and_predicts(
         wait_for_points(page, after_reload)
 
         page.get_by_role("button", name="Stop").click()
-        expect(page.get_by_text("Stopped after")).to_be_visible(timeout=120_000)
+        expect(page.locator("p", has_text="Stopped after")).to_be_visible(timeout=120_000)
         expect(page.locator(".st-key-start button")).to_be_enabled()
-        run = (home / "runs").iterdir().__next__().name
+        run = next((home / "runs").iterdir()).name
         page.locator(".st-key-use-model button").click()
         expect(page).to_have_url(f"{address}/predict?model={run}")
         page.locator(".st-key-example-1 button").click()
