@@ -209,6 +209,8 @@ def detail(root: Path, catalog: pd.DataFrame, films: pd.DataFrame, film: pd.Seri
         return
     mask = lesion(root, film)
     with facts:
+        if st.button("Ask the model", icon=":material/radiology:", key="ask"):
+            st.switch_page("pages/predict.py", query_params={"film": film["path"]})
         inverted = st.toggle("Invert grey levels", key="invert")
         outlined = mask is not None and st.toggle("Outline the lesion", key="outline")
         st.plotly_chart(

@@ -19,6 +19,8 @@ from pneumo.inference.scoring import Evaluation, evaluate, rows_of_split
 require_frame()
 
 MISTAKES = 8
+FIGURES = ("AUC", "Accuracy", "Sensitivity", "Specificity")
+THREE_DECIMALS = st.column_config.NumberColumn(format="%.3f")
 
 here = settings.load()
 
@@ -66,10 +68,7 @@ def pick_model(models: dict[str, Bundle]) -> Bundle:
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [first]}},
-        column_config={
-            name: st.column_config.NumberColumn(format="%.3f", help="On validation patients.")
-            for name in ("AUC", "Accuracy", "Sensitivity", "Specificity")
-        }
+        column_config=dict.fromkeys(FIGURES, THREE_DECIMALS)
         | {"Made": st.column_config.DatetimeColumn(format="distance")},
     )
     st.caption(
@@ -80,6 +79,29 @@ def pick_model(models: dict[str, Bundle]) -> Bundle:
 
 
 # Measuring ------------------------------------------------------------------------------
+
+
+def show_measured(model: Bundle) -> None:
+    """The figures that the model's card holds."""
+    rows = [
+        {
+            "Data": f"{entry.data} {entry.note}".strip(),
+            "Split": entry.split,
+            "Films": entry.metrics.images,
+            "AUC": entry.metrics.roc_auc,
+            "Accuracy": entry.metrics.accuracy,
+            "Sensitivity": entry.metrics.sensitivity,
+            "Specificity": entry.metrics.specificity,
+        }
+        for entry in model.card.measurements
+    ]
+    st.markdown("**Measured so far**")
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key="measured",
+        column_config=dict.fromkeys(FIGURES, THREE_DECIMALS),
+    )
 
 
 def measure(model: Bundle) -> None:
@@ -221,4 +243,5 @@ with reading, st.container(width=860):
 with recipe:
     st.json(model.card.recipe)
 with measuring:
+    show_measured(model)
     measure(model)

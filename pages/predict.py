@@ -1,10 +1,12 @@
 """Ask a model about radiographs."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
+from pages.parts.datasets import require_dataset
 from pages.parts.frame import class_badge, class_name, header, require_frame
 from pages.parts.models import load_predictor, model_folders
 from pneumo import figures, radiograph, settings
@@ -31,12 +33,26 @@ here = settings.load()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """A film with what the model says of it, or the reason why it says nothing."""
+class Question:
+    """A file that the user asks about.
+
+    Attributes:
+        name: for people.
+        key: tells it from every other file of the session.
+        data: its content.
+    """
 
     name: str
-    film: Radiograph | None = None
-    prediction: Prediction | None = None
+    key: str
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the model says of a file, or the reason why it says nothing."""
+
+    question: Question
+    prediction: Prediction | None
     error: str = ""
 
 
@@ -53,7 +69,7 @@ def example(subtype: phantom.Subtype, seed: int) -> bytes:
 def thumbnail(subtype: phantom.Subtype, seed: int) -> bytes:
     """A synthetic film as a small JPEG file, all of one shape."""
     pixels = radiograph.read(example(subtype, seed)).pixels
-    return gallery.to_jpeg(gallery.fit(pixels, width=256, height=220))
+    return gallery.to_jpeg(gallery.letterbox(pixels, width=240, height=200))
 
 
 def pick_model() -> Predictor:
@@ -76,35 +92,56 @@ def pick_model() -> Predictor:
         st.stop()
 
 
-def answer(name: str, key: str, data: bytes, predictor: Predictor) -> Answer:
-    """The model's answer, computed once for a file; it lives and dies with the session."""
-    answers: dict[tuple[str, str], Answer] = st.session_state.setdefault("answers", {})
-    address = (key, predictor.bundle.digest)
-    if address not in answers:
-        try:
-            film = radiograph.read(data, limits=here.image_limits)
-            answers[address] = Answer(name=name, film=film, prediction=predictor.predict(film))
-        except radiograph.UnreadableRadiograph as unreadable:
-            answers[address] = Answer(name=name, error=str(unreadable))
-    return answers[address]
+def answer(questions: list[Question], predictor: Predictor) -> list[Answer]:
+    """The model's answers, computed once for each file; they live and die with the session."""
+    known: dict[tuple[str, str], Answer] = st.session_state.get("answers", {})
+    bar = st.progress(0.0, text="Reading") if len(questions) > 4 else None
+    answers = {}
+    for number, question in enumerate(questions, start=1):
+        address = (question.key, predictor.bundle.digest)
+        answers[address] = known.get(address) or ask(question, predictor)
+        if bar is not None:
+            bar.progress(number / len(questions), text=f"{number} of {len(questions)} films")
+    if bar is not None:
+        bar.empty()
+    st.session_state["answers"] = answers  # what the user has taken away is forgotten
+    return list(answers.values())
 
 
-def forget_removed(files: set[str]) -> None:
-    """Free the films that the user has taken away."""
-    answers = st.session_state.get("answers", {})
-    for address in [address for address in answers if address[0] not in files]:
-        del answers[address]
+def ask(question: Question, predictor: Predictor) -> Answer:
+    """One answer."""
+    try:
+        film = radiograph.read(question.data, limits=here.image_limits)
+    except radiograph.UnreadableRadiograph as unreadable:
+        return Answer(question=question, prediction=None, error=str(unreadable))
+    return Answer(question=question, prediction=predictor.predict(film))
 
 
-def offer_examples() -> str | None:
+def film_of_data_set(path: str) -> Question | None:
+    """The film of the chosen data set that the address names."""
+    dataset, catalog = require_dataset()
+    rows = catalog[catalog["path"] == path]
+    if rows.empty:
+        st.warning(f"{dataset.name} has no film of this name.", icon=":material/search_off:")
+        return None
+    film = rows.iloc[0]
+    st.markdown(
+        f"From {dataset.name}, labelled {class_badge(film['label'], film['subtype'])}",
+    )
+    data = (dataset.root / path).read_bytes()
+    return Question(name=Path(path).name, key=f"{dataset.root}/{path}", data=data)
+
+
+def offer_examples() -> Question | None:
     """Synthetic films for those without a file; the address remembers which one was taken."""
     chosen = st.query_params.get("example")
 
     def take(number: int) -> None:
+        st.query_params.pop("film", None)
         st.query_params["example"] = str(number)
 
     st.markdown("**No film at hand?** Take a synthetic one.")
-    with st.grid("auto", min_column_width=96, gap="xsmall", width=820, key="examples") as cells:
+    with st.grid("auto", min_column_width=88, gap="xsmall", width=720, key="examples") as cells:
         for number, (subtype, seed) in enumerate(EXAMPLES, start=1):
             with cells.cell(), st.container(gap="xxsmall", key=f"card-example-{number}"):
                 st.image(
@@ -120,27 +157,30 @@ def offer_examples() -> str | None:
                     on_click=take,
                     args=(number,),
                 )
-    return chosen if chosen in {str(n) for n in range(1, len(EXAMPLES) + 1)} else None
+    for number, (subtype, seed) in enumerate(EXAMPLES, start=1):
+        if chosen == str(number):
+            name = f"Synthetic film, made as {subtype}"
+            return Question(name=name, key=f"example {number}", data=example(subtype, seed))
+    return None
 
 
 # Answers --------------------------------------------------------------------------------
 
 
 def show_answer(shown: Answer) -> None:
-    """One film: the original, what the model saw in it, and the verdict."""
-    if shown.film is None or shown.prediction is None:
-        st.error(f"**{shown.name}** {shown.error}", icon=":material/broken_image:")
+    """One film: the verdict, the original, and what the model saw in it."""
+    name, prediction = shown.question.name, shown.prediction
+    if prediction is None:
+        st.error(f"**{name}** {shown.error}", icon=":material/broken_image:")
         return
-    film, prediction = shown.film, shown.prediction
+    film = radiograph.read(shown.question.data, limits=here.image_limits)
     verdict, original, explained = st.columns([4, 5, 5], gap="medium")
     with verdict:
-        opacity, side = show_verdict(shown.name, film, prediction)
+        opacity, side = show_verdict(name, prediction)
     pixels = gallery.fit(film.pixels, width=SHOWN, height=SHOWN)
     heat_map = prediction.heat_map if side == "PNEUMONIA" else prediction.heat_map_normal
     with original:
-        st.image(
-            gallery.to_jpeg(pixels), width="stretch", alt=f"Chest radiograph {shown.name}, original"
-        )
+        st.image(gallery.to_jpeg(pixels), width="stretch", alt=f"Chest radiograph {name}, original")
         st.caption(f"Original: {describe(film)}")
     with explained:
         st.image(
@@ -155,7 +195,7 @@ def show_answer(shown: Answer) -> None:
         )
 
 
-def show_verdict(name: str, film: Radiograph, prediction: Prediction) -> tuple[float, str]:
+def show_verdict(name: str, prediction: Prediction) -> tuple[float, str]:
     """The verdict and what it rests on. Returns the overlay's opacity and the class to explain."""
     colour = "orange" if prediction.verdict == "PNEUMONIA" else "blue"
     sign = "change_history" if prediction.verdict == "PNEUMONIA" else "circle"
@@ -215,7 +255,7 @@ def show_many(answers: list[Answer]) -> Answer:
     )
     table = pd.DataFrame(
         {
-            "File": [it.name for it in order],
+            "File": [it.question.name for it in order],
             "Verdict": [
                 class_name(it.prediction.verdict) if it.prediction else "Not read" for it in order
             ],
@@ -270,20 +310,13 @@ uploads = st.file_uploader(
     accept_multiple_files=True,
     key="films",
 )
-forget_removed({upload.file_id for upload in uploads})
 if uploads:
-    bar = st.progress(0.0, text="Reading") if len(uploads) > 4 else None
-    answers = []
-    for number, upload in enumerate(uploads, start=1):
-        answers.append(answer(upload.name, upload.file_id, upload.getvalue(), predictor))
-        if bar is not None:
-            bar.progress(number / len(uploads), text=f"{number} of {len(uploads)} films")
-    if bar is not None:
-        bar.empty()
-    show_answer(show_many(answers) if len(answers) > 1 else answers[0])
+    questions = [Question(name=it.name, key=it.file_id, data=it.getvalue()) for it in uploads]
 else:
-    chosen = offer_examples()
-    if chosen is not None:
-        subtype, seed = EXAMPLES[int(chosen) - 1]
-        name = f"Synthetic film, made as {subtype}"
-        show_answer(answer(name, f"example-{chosen}", example(subtype, seed), predictor))
+    one = offer_examples()
+    if "film" in st.query_params:
+        one = film_of_data_set(st.query_params["film"])
+    questions = [one] if one is not None else []
+answers = answer(questions, predictor)
+if answers:
+    show_answer(show_many(answers) if len(answers) > 1 else answers[0])

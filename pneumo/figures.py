@@ -260,6 +260,7 @@ def learning_curve(
             line={"color": TRAIN, "width": 1},
             opacity=0.45,
             hoverinfo="skip",
+            showlegend=False,
         )
     for split, name, colour, dash in (
         ("train", "Train", TRAIN, "dot"),

@@ -119,6 +119,21 @@ def fit(pixels: np.ndarray, *, width: int, height: int, enlarge: bool = False) -
     return cv2.resize(pixels, size, interpolation=interpolation)
 
 
+def letterbox(pixels: np.ndarray, *, width: int, height: int) -> np.ndarray:
+    """A film fitted into a picture of this size, what it leaves of it black.
+
+    Args:
+        pixels: uint8, shape (height, width).
+        width, height: of the picture, in pixels.
+    """
+    film = fit(pixels, width=width, height=height, enlarge=True)
+    rows, columns = film.shape
+    picture = np.zeros((height, width), np.uint8)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    picture[top : top + rows, left : left + columns] = film
+    return picture
+
+
 def to_jpeg(pixels: np.ndarray, *, quality: int = 90) -> bytes:
     """Encode a film for a page.
 
@@ -137,9 +152,4 @@ def to_jpeg(pixels: np.ndarray, *, quality: int = 90) -> bytes:
 @lru_cache(maxsize=4096)
 def _thumbnail(path: Path, digest: str, width: int, height: int, limits: ImageLimits) -> bytes:
     pixels = radiograph.read_file(path, limits=limits).pixels
-    film = fit(pixels, width=width, height=height, enlarge=True)
-    rows, columns = film.shape
-    picture = np.zeros((height, width), np.uint8)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    picture[top : top + rows, left : left + columns] = film
-    return to_jpeg(picture)
+    return to_jpeg(letterbox(pixels, width=width, height=height))

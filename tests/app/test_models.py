@@ -28,6 +28,7 @@ def test_the_shipped_model_is_listed_with_its_card(open_page: OpenPage) -> None:
     assert not page.exception
     assert list(page.dataframe[0].value["Model"]) == [bundle.DEFAULT_MODEL]
     assert page.header[0].value == bundle.DEFAULT_MODEL
+    assert list(page.dataframe[1].value["Split"]) == ["validation", "test"]
     assert "doi:10.1016/j.cell.2018.02.010" in words(page)
 
 

@@ -8,6 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pneumo import radiograph
+from pneumo.datasets import sources
+from pneumo.datasets.sources import Source
 from pneumo.inference import bundle
 from pneumo.inference.predictor import Predictor
 from pneumo.settings import Settings
@@ -114,3 +116,18 @@ def test_without_any_model_it_says_where_to_train_one(
     page = open_page("predict")
     assert not page.exception
     assert "Train one" in page.info[0].value
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_the_address_can_name_a_film_of_the_data_set_and_nothing_else(
+    open_page: OpenPage, sample_root: Path, installation: Settings, exists: bool
+) -> None:
+    sources.choose(Source(kind="folder", folder=sample_root), installation)
+    film = min(sample_root.glob("test/PNEUMONIA/*_bacteria_*.jpeg")).relative_to(sample_root)
+    page = open_page("predict", film=str(film) if exists else f"../{sample_root.name}/{film}")
+    assert not page.exception
+    assert bool(page.subheader) == exists
+    if exists:
+        assert "Pneumonia · bacterial" in words(page)
+    else:
+        assert "no film of this name" in page.warning[0].value
