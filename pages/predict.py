@@ -167,7 +167,7 @@ def offer_examples() -> Question | None:
 # Answers --------------------------------------------------------------------------------
 
 
-def show_answer(shown: Answer) -> None:
+def show_answer(shown: Answer, population: str) -> None:
     """One film: the verdict, the original, and what the model saw in it."""
     name, prediction = shown.question.name, shown.prediction
     if prediction is None:
@@ -176,7 +176,7 @@ def show_answer(shown: Answer) -> None:
     film = radiograph.read(shown.question.data, limits=here.image_limits)
     verdict, original, explained = st.columns([4, 5, 5], gap="medium")
     with verdict:
-        opacity, side = show_verdict(name, prediction)
+        opacity, side = show_verdict(name, prediction, population)
     pixels = gallery.fit(film.pixels, width=SHOWN, height=SHOWN)
     heat_map = prediction.heat_map if side == "PNEUMONIA" else prediction.heat_map_normal
     with original:
@@ -195,8 +195,11 @@ def show_answer(shown: Answer) -> None:
         )
 
 
-def show_verdict(name: str, prediction: Prediction) -> tuple[float, str]:
-    """The verdict and what it rests on. Returns the overlay's opacity and the class to explain."""
+def show_verdict(name: str, prediction: Prediction, population: str) -> tuple[float, str]:
+    """The verdict and what it rests on, with the population that the model was trained on.
+
+    Returns: the overlay's opacity and the class to explain.
+    """
     colour = "orange" if prediction.verdict == "PNEUMONIA" else "blue"
     sign = "change_history" if prediction.verdict == "PNEUMONIA" else "circle"
     with st.container(border=True, key="verdict"):
@@ -216,7 +219,8 @@ def show_verdict(name: str, prediction: Prediction) -> tuple[float, str]:
         for flag in prediction.flags:
             st.warning(flag, icon=":material/report:")
         st.caption(
-            ":material/stethoscope: **Decision support, not a diagnosis.** " + scope(predictor)
+            ":material/stethoscope: **Decision support, not a diagnosis.** "
+            f"Trained on {population}."
         )
     side = st.segmented_control(
         "Explain what speaks",
@@ -228,13 +232,6 @@ def show_verdict(name: str, prediction: Prediction) -> tuple[float, str]:
     )
     opacity = st.slider("Heat map opacity", 0, 100, 45, format="%d %%", key="opacity")
     return opacity / 100, side
-
-
-def scope(predictor: Predictor) -> str:
-    """Whose films the model has learned from."""
-    if predictor.bundle.card.data["synthetic"]:
-        return "This model has seen synthetic films only."
-    return "Trained on children aged one to five."
 
 
 def describe(film: Radiograph) -> str:
@@ -319,4 +316,5 @@ else:
     questions = [one] if one is not None else []
 answers = answer(questions, predictor)
 if answers:
-    show_answer(show_many(answers) if len(answers) > 1 else answers[0])
+    shown = show_many(answers) if len(answers) > 1 else answers[0]
+    show_answer(shown, population=predictor.bundle.card.data["population"])

@@ -231,7 +231,9 @@ def test_runs_stop(pneumo: Command, installation: Settings, at_home: Training) -
 
 
 def test_runs_stop_of_a_run_under_way(pneumo: Command, installation: Settings) -> None:
-    data = TrainingData(name="films", synthetic=True, fingerprint="f", counts={})
+    data = TrainingData(
+        name="films", synthetic=True, population="", credit="", fingerprint="f", counts={}
+    )
     run = runs.create(installation, recipe=QUICK, data=data, images=[])
     runs.write_state(run.folder, RunState(status="running"))
     code, out, _ = pneumo("runs", "stop", "--json")
@@ -247,7 +249,9 @@ def test_a_training_that_fails(
     sample_root: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    data = TrainingData(name="films", synthetic=True, fingerprint="f", counts={})
+    data = TrainingData(
+        name="films", synthetic=True, population="", credit="", fingerprint="f", counts={}
+    )
     run = runs.create(installation, recipe=QUICK, data=data, images=[])
     runs.write_state(run.folder, RunState(status="failed", message="No weights. Fetch them."))
     monkeypatch.setattr(launcher, "start", lambda *arguments, **options: run)
@@ -262,7 +266,9 @@ def test_a_training_that_fails(
 def test_detached(
     pneumo: Command, installation: Settings, sample_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = TrainingData(name="films", synthetic=True, fingerprint="f", counts={})
+    data = TrainingData(
+        name="films", synthetic=True, population="", credit="", fingerprint="f", counts={}
+    )
     run = runs.create(installation, recipe=QUICK, data=data, images=[])
     monkeypatch.setattr(launcher, "start", lambda *arguments, **options: run)
     code, out, _ = pneumo("train", "--data", sample_root, "--detach")

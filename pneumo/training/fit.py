@@ -4,43 +4,28 @@ A loop of our own instead of `Model.fit`: curves come from exact metrics, a stop
 within a step, and the frozen backbone runs outside Keras.
 """
 
-import datetime
-import importlib.metadata
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from pneumo import export, settings
-from pneumo.evaluation import calibration, operating_point
-from pneumo.evaluation.metrics import measure, roc_auc
+from pneumo import settings
+from pneumo.evaluation.metrics import roc_auc
 from pneumo.inference import bundle
-from pneumo.inference.card import (
-    DATA_CREDIT,
-    SYNTHETIC_CREDIT,
-    WEIGHTS_CREDIT,
-    Measurement,
-    ModelCard,
-)
 from pneumo.settings import Settings
 from pneumo.training import classifier as classifiers
-from pneumo.training import recipe as recipes
 from pneumo.training.classifier import Classifier
 from pneumo.training.features import FeatureExtractor
 from pneumo.training.journal import Journal
+from pneumo.training.packaging import write_bundle
 from pneumo.training.pipeline import Pictures, Unreadable, augmented_batches, read_pictures
 from pneumo.training.recipe import Recipe
 from pneumo.training.runs import Run
-
-LARGEST_LOGIT_DIFFERENCE = 0.01
-"""What conversion to LiteRT may change in a logit: less than any figure we show."""
 
 
 def train(run: Run, installation: Settings) -> None:
@@ -72,7 +57,15 @@ def train(run: Run, installation: Settings) -> None:
         fitted = _Fit(run, recipe, classifier, extractor, splits, journal)
         fitted.run_epochs()
         journal.activity("Writing the model")
-        _write_bundle(run, fitted, splits["validation"], seconds=time.time() - begin)
+        write_bundle(
+            run,
+            classifier,
+            splits["validation"],
+            validation_logits=fitted.validation_logits(),
+            even_logit=fitted.even_logit,
+            epochs=fitted.epochs_done,
+            seconds=time.time() - begin,
+        )
         stopped = fitted.epochs_done < recipe.epochs
         journal.finish(
             stopped=stopped,
@@ -238,63 +231,6 @@ def _class_weights(pictures: Pictures, *, enabled: bool) -> tf.Tensor:
         return tf.ones(2)
     counts = np.bincount(pictures.is_pneumonia.astype(int), minlength=2)
     return tf.constant(len(pictures) / (2 * counts), dtype=tf.float32)
-
-
-def _write_bundle(run: Run, fitted: _Fit, validation: Pictures, *, seconds: float) -> None:
-    """Calibrate on validation, write every file of the bundle, and check the LiteRT model."""
-    recipe = fitted.recipe.changed(start=fitted.classifier.started_from)
-    folder = run.folder / ".bundle"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    network = fitted.classifier.network
-    network.save(folder / bundle.KERAS)
-    export.to_litert(network, folder / bundle.LITERT)
-    sample = validation.pixels[:16]
-    difference = export.largest_logit_difference(network, folder / bundle.LITERT, sample)
-    if difference > LARGEST_LOGIT_DIFFERENCE:
-        raise export.ParityError(
-            f"The LiteRT model must agree with the network within {LARGEST_LOGIT_DIFFERENCE} in "
-            f"the logit. Received: a difference of {difference:.4f}"
-        )
-    classifiers.numpy_head(fitted.classifier.head, recipe.head).save(folder / bundle.HEAD)
-
-    truth, logits = validation.is_pneumonia == 1, fitted.validation_logits()
-    fitted_calibration = calibration.fit(truth, logits, offset=fitted.even_logit)
-    probabilities = fitted_calibration.probability(logits)
-    balanced = operating_point.at(truth, probabilities, threshold=0.5)
-    preset = recipes.PRESETS.get(fitted.recipe.name)
-    same = f"--recipe {recipe.name}" if preset == fitted.recipe else "--recipe recipe.json"
-    data = run.data
-    card = ModelCard(
-        name=run.name,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        recipe=asdict(recipe),
-        data=asdict(data),
-        image_size=recipe.image_size,
-        calibration=fitted_calibration,
-        operating_points={"balanced": balanced},
-        measurements=(
-            Measurement(
-                data=data.name,
-                split="validation",
-                metrics=measure(truth, probabilities, threshold=balanced.threshold),
-            ),
-        ),
-        training_command=f"python -m pneumo train --data DIR {same}",
-        training_seconds=seconds,
-        epochs=fitted.epochs_done,
-        versions={
-            name: importlib.metadata.version(name)
-            for name in ("tensorflow", "keras", "ai-edge-litert", "numpy")
-        },
-        files={
-            name: bundle.sha256(folder / name)
-            for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD)
-        },
-        credits=(SYNTHETIC_CREDIT if data.synthetic else DATA_CREDIT, WEIGHTS_CREDIT),
-    )
-    bundle.write_card(folder, card)
-    folder.replace(run.bundle)
 
 
 def main() -> None:

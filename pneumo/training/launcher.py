@@ -70,5 +70,10 @@ def describe(dataset: Dataset, rows: pd.DataFrame) -> TrainingData:
         for split, group in rows.groupby("split")
     }
     return TrainingData(
-        name=dataset.name, synthetic=dataset.synthetic, fingerprint=fingerprint, counts=counts
+        name=dataset.name,
+        synthetic=dataset.synthetic,
+        population=dataset.provenance.population,
+        credit=dataset.provenance.credit,
+        fingerprint=fingerprint,
+        counts=counts,
     )

@@ -62,12 +62,16 @@ class TrainingData:
     Attributes:
         name: of the data set.
         synthetic: made by software, not by an X-ray machine.
+        population: whose films they are, to follow "trained on".
+        credit: who is to be named, and the licence.
         fingerprint: hash over every image's content, label and split.
         counts: images by split and label, such as {"train": {"NORMAL": 3}}.
     """
 
     name: str
     synthetic: bool
+    population: str
+    credit: str
     fingerprint: str
     counts: dict[str, dict[str, int]]
 

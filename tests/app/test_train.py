@@ -33,7 +33,9 @@ def make_run(installation: Settings) -> Callable[..., Run]:
     """A run in any state, as its process would have left it."""
 
     def make(recipe: Recipe = QUICK, *, alive: bool = False, **state: object) -> Run:
-        data = TrainingData(name="films", synthetic=True, fingerprint="f", counts={})
+        data = TrainingData(
+            name="films", synthetic=True, population="", credit="", fingerprint="f", counts={}
+        )
         run = runs.create(installation, recipe=recipe, data=data, images=[])
         runs.write_state(run.folder, RunState(**state))
         created = psutil.Process().create_time() if alive else 1.0

@@ -34,6 +34,8 @@ def card() -> ModelCard:
         data={
             "name": "Some films",
             "synthetic": False,
+            "population": "giants",
+            "credit": "Images: Swift.",
             "fingerprint": "abcd1234",
             "counts": {"train": {"NORMAL": 1200, "PNEUMONIA": 3}},
         },

@@ -80,7 +80,8 @@ def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
         "temperature 1.250",
         "probability of 0.375",
         "keras 3.15.1",
-        cards.DATA_CREDIT,
+        "Images: Swift.",
+        "Trained on giants.",
         cards.WEIGHTS_CREDIT,
     ):
         assert words in page

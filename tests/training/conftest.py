@@ -23,7 +23,9 @@ def make_run(installation: Settings) -> Callable[..., Run]:
         return runs.create(
             installation,
             recipe=QUICK.changed(start="shipped", **recipe),
-            data=TrainingData(name="films", synthetic=True, fingerprint="f", counts={}),
+            data=TrainingData(
+                name="films", synthetic=True, population="", credit="", fingerprint="f", counts={}
+            ),
             images=images or [],
         )
 

@@ -8,7 +8,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from pneumo.datasets import catalog
+from pneumo.datasets import catalog, sources
 from pneumo.datasets.sources import Dataset
 from pneumo.inference import bundle
 from pneumo.settings import Settings
@@ -22,7 +22,7 @@ ENDLESS = SEED.changed(start="shipped", image_size=96, batch_size=8, epochs=1000
 
 @pytest.fixture
 def start(installation: Settings, sample_root: Path) -> Callable[[Recipe], Run]:
-    dataset = Dataset(name="films", root=sample_root, synthetic=True)
+    dataset = Dataset(name="films", root=sample_root, synthetic=True, provenance=sources.SYNTHETIC)
     images = catalog.build(sample_root)
 
     def start_(recipe: Recipe) -> Run:
@@ -82,7 +82,7 @@ def test_a_data_set_without_enough_patients_starts_nothing(
 ) -> None:
     images = catalog.build(sample_root)
     normal = images[(images["label"] == "NORMAL") | (images["split"] != "train")]
-    dataset = Dataset(name="films", root=sample_root, synthetic=True)
+    dataset = Dataset(name="films", root=sample_root, synthetic=True, provenance=sources.SYNTHETIC)
     with pytest.raises(ValueError, match="patients of every label"):
         launcher.start(installation, recipe=ENDLESS, dataset=dataset, catalog=normal)
     assert runs.all_runs(installation) == []
@@ -99,7 +99,9 @@ def rows(**changes: list[str]) -> pd.DataFrame:
 
 
 def test_the_fingerprint_is_of_content_labels_and_splits() -> None:
-    dataset = Dataset(name="films", root=Path("/films"), synthetic=True)
+    dataset = Dataset(
+        name="films", root=Path("/films"), synthetic=True, provenance=sources.SYNTHETIC
+    )
     data = launcher.describe(dataset, rows())
     assert (data.name, data.synthetic) == ("films", True)
     assert data.counts == {"train": {"NORMAL": 1, "PNEUMONIA": 1}, "validation": {"NORMAL": 1}}
