@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.datasets import has_changed, require_dataset, switcher
-from pages.parts.frame import class_badge, header, require_frame
+from pages.parts.frame import class_badge, escape, header, require_frame
 from pneumo import figures, radiograph, settings
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import gallery, sample_set
@@ -103,7 +103,7 @@ def filters(catalog: pd.DataFrame) -> pd.DataFrame:
 def draw_number() -> int:
     """Which random draw the address asks for; 0 for the films in their order."""
     text = st.query_params.get("draw", "0")
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
 def draw(number: int) -> None:
@@ -169,12 +169,12 @@ def grid(root: Path, films: pd.DataFrame, *, size: str, key: str) -> None:
         name = Path(film["path"]).stem
         with cells.cell(), st.container(key=f"card-{key}-{place}", gap="xxsmall"):
             if picture.problem:
-                st.caption(f":material/broken_image: {picture.problem}")
+                st.caption(f":material/broken_image: {escape(picture.problem)}")
             else:
                 st.image(picture.jpeg, width="stretch", alt=describe(film))
             badge = class_badge(film["label"], "" if size == "small" else film["subtype"])
             st.button(
-                f"{badge} :gray[:small[{name}]]",
+                f"{badge} :gray[:small[{escape(name)}]]",
                 key=f"open-{key}-{place}",
                 type="tertiary",
                 on_click=open_film,
@@ -197,7 +197,7 @@ def detail(root: Path, catalog: pd.DataFrame, films: pd.DataFrame, film: pd.Seri
             f":gray-badge[{film['split'].capitalize()}]"
         )
         st.caption(
-            f"Patient {film['patient']}  \n"
+            f"Patient {escape(film['patient'])}  \n"
             f"{film['width']:,} × {film['height']:,} pixels, "
             f"width to height {film['width'] / film['height']:.2f}, "
             f"{film['bytes'] / 1024:,.0f} KiB"
@@ -241,7 +241,11 @@ def lesion(root: Path, film: pd.Series) -> np.ndarray | None:
     file = root / sample_set.MASKS / film["split"] / f"{Path(film['path']).stem}.png"
     if film["label"] == "NORMAL" or not file.exists():
         return None
-    return radiograph.read_file(file).pixels > 0
+    try:
+        mask = radiograph.read_file(file, limits=here.image_limits).pixels > 0
+    except (radiograph.UnreadableRadiograph, OSError):
+        return None  # the film is worth seeing without it
+    return mask if mask.shape == (film["height"], film["width"]) else None
 
 
 def step_buttons(films: pd.DataFrame, film: pd.Series) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 from sklearn.metrics import roc_curve
 
 from pages.parts.datasets import require_dataset, switcher
-from pages.parts.frame import class_badge, header, require_frame
+from pages.parts.frame import class_badge, escape, header, require_frame
 from pages.parts.models import load_predictor, model_folders, read_bundle
 from pneumo import figures, settings
 from pneumo.datasets import gallery, sources
@@ -75,7 +75,8 @@ def pick_model(models: dict[str, Bundle]) -> Bundle:
         "Figures on each model's own validation patients; compare models that were trained on "
         "the same data set."
     )
-    return models[names[event["selection"]["rows"][0]]]
+    # A row that was selected in a longer table may be gone.
+    return models[names[min(event["selection"]["rows"][0], len(names) - 1)]]
 
 
 # Measuring ------------------------------------------------------------------------------
@@ -85,7 +86,7 @@ def show_measured(model: Bundle) -> None:
     """The figures that the model's card holds."""
     rows = [
         {
-            "Data": f"{entry.data} {entry.note}".strip(),
+            "Data": ", ".join(filter(None, (entry.data, entry.note))),
             "Split": entry.split,
             "Films": entry.metrics.images,
             "AUC": entry.metrics.roc_auc,
@@ -112,7 +113,7 @@ def measure(model: Bundle) -> None:
         splits.insert(0, "validation")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.segmented_control(
-            f"Split of {dataset.name}",
+            f"Split of {escape(dataset.name)}",
             splits,
             default=splits[0],
             required=True,
@@ -184,7 +185,8 @@ def show_result(result: Evaluation, dataset: sources.Dataset) -> None:
         alt=f"Confusion matrix {counts}",
     )
     for file in result.unreadable:
-        st.warning(f"{file.path.name} was left out. {file.error}", icon=":material/broken_image:")
+        reason = f"{escape(file.path.name)} was left out. {escape(file.error)}"
+        st.warning(reason, icon=":material/broken_image:")
     show_mistakes(table, dataset, metrics.threshold)
 
 
@@ -225,7 +227,7 @@ def show_mistakes(table: pd.DataFrame, dataset: sources.Dataset, threshold: floa
                 st.caption(
                     f"{class_badge(film['label'], film['subtype'])} called "
                     f"{film['verdict'].lower()} at {film['probability']:.1%}  \n"
-                    f"{Path(film['path']).stem}"
+                    f"{escape(Path(film['path']).stem)}"
                 )
 
 
@@ -235,7 +237,7 @@ with header("Models"):
     switcher()
 models = read_models(model_folders())
 model = pick_model(models)
-st.header(model.card.name, anchor=False)
+st.header(escape(model.card.name), anchor=False)
 st.caption(f"{model.card.architecture}, {model.litert.stat().st_size / 2**20:.1f} MiB")
 measuring, reading, recipe = st.tabs(["Measure", "Card", "Recipe"])
 with reading, st.container(width=860):

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.datasets import require_dataset
-from pages.parts.frame import class_badge, class_name, header, require_frame
+from pages.parts.frame import class_badge, class_name, escape, header, require_frame
 from pages.parts.models import load_predictor, model_folders
 from pneumo import figures, radiograph, settings
 from pneumo.datasets import gallery, phantom
@@ -126,9 +126,13 @@ def film_of_data_set(path: str) -> Question | None:
         return None
     film = rows.iloc[0]
     st.markdown(
-        f"From {dataset.name}, labelled {class_badge(film['label'], film['subtype'])}",
+        f"From {escape(dataset.name)}, labelled {class_badge(film['label'], film['subtype'])}",
     )
-    data = (dataset.root / path).read_bytes()
+    try:
+        data = (dataset.root / path).read_bytes()
+    except OSError as error:
+        st.warning(f"The film cannot be opened: {error.strerror}.", icon=":material/broken_image:")
+        return None
     return Question(name=Path(path).name, key=f"{dataset.root}/{path}", data=data)
 
 
@@ -171,7 +175,7 @@ def show_answer(shown: Answer, population: str) -> None:
     """One film: the verdict, the original, and what the model saw in it."""
     name, prediction = shown.question.name, shown.prediction
     if prediction is None:
-        st.error(f"**{name}** {shown.error}", icon=":material/broken_image:")
+        st.error(f"**{escape(name)}** {escape(shown.error)}", icon=":material/broken_image:")
         return
     film = radiograph.read(shown.question.data, limits=here.image_limits)
     verdict, original, explained = st.columns([4, 5, 5], gap="medium")
@@ -203,7 +207,7 @@ def show_verdict(name: str, prediction: Prediction, population: str) -> tuple[fl
     colour = "orange" if prediction.verdict == "PNEUMONIA" else "blue"
     sign = "change_history" if prediction.verdict == "PNEUMONIA" else "circle"
     with st.container(border=True, key="verdict"):
-        st.caption(name)
+        st.caption(escape(name))
         st.subheader(f":{colour}[:material/{sign}: {prediction.wording}]", anchor=False)
         st.plotly_chart(
             figures.probability_scale(prediction.probability, prediction.threshold),
@@ -220,7 +224,7 @@ def show_verdict(name: str, prediction: Prediction, population: str) -> tuple[fl
             st.warning(flag, icon=":material/report:")
         st.caption(
             ":material/stethoscope: **Decision support, not a diagnosis.** "
-            f"Trained on {population}."
+            f"Trained on {escape(population)}."
         )
     side = st.segmented_control(
         "Explain what speaks",
@@ -294,7 +298,8 @@ def show_many(answers: list[Answer]) -> Answer:
             ),
         },
     )
-    return order[event["selection"]["rows"][0]]
+    # A row that was selected in a longer table may be gone.
+    return order[min(event["selection"]["rows"][0], len(order) - 1)]
 
 
 # The page -------------------------------------------------------------------------------

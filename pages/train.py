@@ -6,7 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.datasets import require_dataset, switcher
-from pages.parts.frame import header, require_frame
+from pages.parts.frame import escape, header, require_frame
+from pages.parts.models import read_bundle
 from pneumo import figures, settings
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import sources
@@ -50,7 +51,7 @@ def new_training(dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
     """The form: what to train on, and how."""
     st.subheader("New training", anchor=False)
     films = catalog[catalog["split"] == "train"]
-    st.caption(f"{dataset.name}, {len(films):,} films in its train split")
+    st.caption(f"{escape(dataset.name)}, {len(films):,} films in its train split")
     preset = st.segmented_control(
         "Recipe",
         list(RECIPES),
@@ -118,7 +119,7 @@ def begin(chosen: Recipe, dataset: sources.Dataset) -> None:
         # Read anew: the films on disk may have changed since the page was opened.
         catalog = catalogs.build(dataset.root, cache=here.cache)
         run = launcher.start(here, recipe=chosen, dataset=dataset, catalog=catalog)
-    except (launcher.TrainingUnderWay, ValueError, OSError) as problem:
+    except (launcher.TrainingUnderWay, sources.DatasetUnavailable, ValueError, OSError) as problem:
         st.error(str(problem))
         return
     st.query_params["run"] = run.name
@@ -189,7 +190,7 @@ def headline(run: Run, trained: Recipe, state: RunState) -> None:
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
-        st.markdown(f"{STATUS[state.status]} **{trained.name}** on {run.data.name}")
+        st.markdown(f"{STATUS[state.status]} **{escape(trained.name)}** on {escape(run.data.name)}")
         if state.status in runs.ACTIVE and st.button(
             "Stop",
             icon=":material/stop_circle:",
@@ -205,7 +206,7 @@ def headline(run: Run, trained: Recipe, state: RunState) -> None:
     elif state.status == "failed":
         st.error(state.message, icon=":material/error:")
         if state.failure == "starting_weights" and trained.start != "shipped":
-            offer_shipped_weights(trained)
+            offer_shipped_weights(run, trained)
     else:
         st.caption(state.message)
 
@@ -223,10 +224,13 @@ def progress_text(state: RunState) -> str:
     return ", ".join(parts)
 
 
-def offer_shipped_weights(trained: Recipe) -> None:
+def offer_shipped_weights(run: Run, trained: Recipe) -> None:
     """The way on for those whose machine cannot download the ImageNet weights."""
+    same_data = run.data.name == dataset.name
     if st.button(
         "Start from the shipped model's backbone instead",
+        disabled=not same_data,
+        help=None if same_data else f"Choose the data set of this run first: {run.data.name}.",
         icon=":material/deployed_code:",
         key="start-shipped",
     ):
@@ -251,7 +255,11 @@ def figures_of_last(epochs: list[dict[str, float]], trained: Recipe) -> None:
 
 def show_result(run: Run) -> None:
     """The finished model: its figures on validation, and the way to use it."""
-    card = bundle.load(run.bundle).card
+    try:
+        card = read_bundle(run.bundle).card
+    except bundle.BundleError as damaged:
+        st.warning(str(damaged), icon=":material/warning:")
+        return
     measured = card.measurement("validation")
     assert measured is not None  # every training measures its validation patients
     metrics, point = measured.metrics, card.operating_points["balanced"]

@@ -14,6 +14,12 @@ import psutil
 
 from pneumo.settings import REPOSITORY, write_text
 
+START_SECONDS = 30.0
+"""How long something that is to be started may be without a process before it has failed."""
+
+CLOCK_TOLERANCE = 2.0
+"""Seconds by which a corrected clock may move the time at which a process was created."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessIdentity:
@@ -43,7 +49,7 @@ class ProcessIdentity:
         """The process, unless it has ended."""
         try:
             process = psutil.Process(self.pid)
-            if process.create_time() != self.created:
+            if abs(process.create_time() - self.created) > CLOCK_TOLERANCE:
                 return None
             return None if process.status() == psutil.STATUS_ZOMBIE else process
         except psutil.NoSuchProcess:

@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pneumo import settings
+import cv2
+
+from pneumo import figures, radiograph, settings
 from pneumo.datasets import catalog, kaggle, sample_set, sources
 from pneumo.datasets.sources import Dataset, Source
 from pneumo.inference import bundle
@@ -32,6 +34,7 @@ EXPECTED_ERRORS = (
     runs.UnknownRun,
     ValueError,  # our own rules: argument, rule, received value
     OSError,
+    RuntimeError,  # a home folder of nobody: ~somebody
 )
 
 
@@ -213,6 +216,8 @@ def predict(options: argparse.Namespace, installation: Settings) -> int:
     for file in predict_files(predictor, options.files, limits=installation.image_limits):
         failed |= file.prediction is None
         answers.append(_describe_prediction(file))
+        if options.overlays and file.prediction is not None:
+            _write_overlay(file, options.overlays, installation)
         if not options.json:
             print(f"{file.path}: {file.error or _in_words(file)}", flush=True)
     if options.json:
@@ -289,6 +294,9 @@ def _parser() -> argparse.ArgumentParser:
 
     prediction = add(commands, "predict", predict)
     _add_model(prediction)
+    prediction.add_argument(
+        "--overlays", type=Path, metavar="DIR", help="write each film with its heat map as PNG"
+    )
     prediction.add_argument("files", nargs="+", type=Path, metavar="FILE")
     return parser
 
@@ -336,8 +344,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
             f"`recipe` must be one of {', '.join(recipe.PRESETS)}, or a JSON file. "
             f"Received: {options.recipe!r}"
         )
-    names = ("name", "start", "epochs", "batch_size", "learning_rate", "seed")
-    given = {name: getattr(options, name) for name in names}
+    given = {name: getattr(options, name) for name in recipe.OPTIONS}
     return chosen.changed(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -378,7 +385,8 @@ def _follow_download(installation: Settings) -> None:
     show = _progress("Downloading (bytes)")
     try:
         while download.running:
-            show(download.bytes_done, download.bytes_total)
+            if download.status == "downloading" and download.bytes_total:
+                show(download.bytes_done, download.bytes_total)
             time.sleep(0.5)
             download = kaggle.progress(installation)
     except KeyboardInterrupt:
@@ -418,6 +426,15 @@ def _describe_prediction(file: FilePrediction) -> dict[str, Any]:
         "logit": prediction.logit,
         "flags": list(prediction.flags),
     }
+
+
+def _write_overlay(file: FilePrediction, folder: Path, installation: Settings) -> None:
+    """Write the film under the heat map of its verdict, as `<name>-overlay.png`."""
+    assert file.prediction is not None
+    film = radiograph.read_file(file.path, limits=installation.image_limits)
+    picture = figures.overlay(film.pixels, file.prediction.heat_map_of_verdict)
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    settings.write_bytes(folder / f"{file.path.stem}-overlay.png", encoded.tobytes())
 
 
 def _in_words(file: FilePrediction) -> str:

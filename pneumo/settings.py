@@ -1,7 +1,7 @@
 """Where things live on this machine and what an uploaded file may cost.
 
-Everything can be changed through the environment; nothing else in the package
-reads environment variables of its own.
+Everything can be changed through the environment. `KAGGLEHUB_CACHE` and `KERAS_HOME` belong to
+the packages that they name.
 """
 
 import json
@@ -95,10 +95,15 @@ def remember(settings: Settings, name: str, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new, never half of it."""
+    """Write a text file so that a reader sees the old text or the new, never half of it."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text)
+    temporary.write_bytes(content)
     temporary.replace(path)
 
 

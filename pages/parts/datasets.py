@@ -88,7 +88,7 @@ def choose_folder() -> None:
     try:
         source = sources.Source(kind="folder", folder=Path(entered).expanduser())
         sources.locate(source, settings.load())
-    except (sources.DatasetUnavailable, OSError) as problem:
+    except (sources.DatasetUnavailable, OSError, RuntimeError) as problem:
         st.session_state["folder-problem"] = str(problem)
     else:
         choose(source)
@@ -190,12 +190,14 @@ def known_catalogs() -> dict[Path, pd.DataFrame]:
 def read_catalog(root: Path) -> pd.DataFrame:
     """The catalogue of a data set, with progress where it takes a while."""
     known = known_catalogs()
-    if root not in known:
+    catalog = known.get(root)
+    if catalog is None:
         place = st.empty()
 
         def show(done: int, total: int) -> None:
             place.progress(done / total, text=f"Reading {done:,} of {total:,} films")
 
-        known[root] = catalogs.build(root, progress=show, cache=settings.load().cache)
+        catalog = catalogs.build(root, progress=show, cache=settings.load().cache)
+        known[root] = catalog
         place.empty()
-    return known[root]
+    return catalog

@@ -1,5 +1,6 @@
 """What every page begins with, and the badges that all of them show."""
 
+import re
 import runpy
 
 import streamlit as st
@@ -17,6 +18,11 @@ def require_frame() -> None:
     if "framed" not in st.session_state:
         runpy.run_path(str(REPOSITORY / "streamlit_app.py"), run_name="__main__")
         st.stop()
+
+
+def escape(text: str) -> str:
+    """Text from outside, such as a file's name, so that Markdown shows it as it is."""
+    return re.sub(r"([\\`*\[\]<>$~:!|#])", r"\\\1", text)
 
 
 def class_name(label: str) -> str:

@@ -248,8 +248,8 @@ def _read_cache(cache_file: Path | None) -> pd.DataFrame:
     if cache_file is not None:
         try:
             return pd.read_parquet(cache_file)
-        except (FileNotFoundError, pyarrow.ArrowInvalid):
-            pass  # Not there yet, or cut short: it is made again.
+        except (OSError, pyarrow.ArrowInvalid):
+            pass  # Not there yet, or damaged: it is made again.
     return pd.DataFrame(columns=list(_CACHE_TYPES)).astype(_CACHE_TYPES)
 
 

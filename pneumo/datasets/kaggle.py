@@ -313,9 +313,11 @@ def _write(folder: Path, download: Download) -> None:
 
 
 def _has_ended(settings: Settings) -> bool:
-    """Whether the process is no more; one that is just being started is not ended."""
+    """Whether the process is no more, or has never been started."""
     process = ProcessIdentity.load(_folder(settings) / "process.json")
-    return process is not None and process.find() is None
+    if process is None:
+        return time.time() - _read(_folder(settings)).updated > background.START_SECONDS
+    return process.find() is None
 
 
 if __name__ == "__main__":

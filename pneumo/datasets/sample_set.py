@@ -210,9 +210,5 @@ def _write(root: Path, film: Film, height: int) -> None:
 
 
 def _write_image(path: Path, pixels: np.ndarray, options: list[int]) -> None:
-    """Writes to a hidden name first: half a file must never pass for a film."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     _, encoded = cv2.imencode(path.suffix, pixels, options)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(encoded.tobytes())
-    temporary.replace(path)
+    settings.write_bytes(path, encoded.tobytes())

@@ -1,5 +1,6 @@
 """Which data set is looked at: the sample set, the Kaggle set or a folder."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -156,17 +157,14 @@ def locate(source: Source, settings: Settings) -> Dataset:
         assert source.folder is not None  # Source sees to it.
         root = source.folder
     root, _ = find_layout(root)
-    title, synthetic = name(source), sample_set.is_complete(root)
+    synthetic = sample_set.is_complete(root)
     if synthetic:
         provenance = SYNTHETIC
-    elif title == name(Source(kind="kaggle")):  # downloaded, or a folder that says it is a copy
+    elif source.kind == "kaggle":
         provenance = KAGGLE
     else:
-        provenance = Provenance(
-            population=f"the films of {title}",
-            credit=f"Images: {title}. Whoever shares the model names their source and licence.",
-        )
-    return Dataset(name=title, root=root, synthetic=synthetic, provenance=provenance)
+        provenance = _stated_provenance(root, title=name(source))
+    return Dataset(name=name(source), root=root, synthetic=synthetic, provenance=provenance)
 
 
 def chosen(settings: Settings) -> Source:
@@ -197,6 +195,27 @@ def available(settings: Settings) -> list[Availability]:
         Availability(source=source, name=name(source), problem=_problem(source, settings))
         for source in sources
     ]
+
+
+def _stated_provenance(root: Path, *, title: str) -> Provenance:
+    """What a folder says of itself in `provenance.json`; nothing is guessed."""
+    try:
+        stated = json.loads((root / "provenance.json").read_text())
+    except FileNotFoundError:
+        stated = {
+            "population": f"the films of {title}",
+            "credit": f"Images: {title}. Whoever shares the model names their source and licence.",
+        }
+    except (OSError, ValueError) as error:
+        raise DatasetUnavailable(
+            f"{root / 'provenance.json'} cannot be read ({error}). Correct or remove it."
+        ) from error
+    try:
+        return Provenance(**stated)
+    except TypeError as error:
+        raise DatasetUnavailable(
+            f"{root / 'provenance.json'} must hold `population` and `credit`. Received: {stated}"
+        ) from error
 
 
 def _remembered_folder(settings: Settings) -> Path | None:

@@ -15,6 +15,7 @@ README = "README.md"
 KERAS = "model.keras"
 LITERT = "model.tflite"
 HEAD = "head.npz"
+RECIPE = "recipe.json"
 
 DEFAULT_MODEL = "mobilenetv2"
 """The shipped model that answers when no other is named."""
@@ -67,7 +68,7 @@ def load(folder: Path) -> Bundle:
         ) from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / CARD} is not a model card: {error!r}") from error
-    for name in (KERAS, LITERT, HEAD):
+    for name in (KERAS, LITERT, HEAD, RECIPE):
         path = folder / name
         if not path.is_file():
             raise BundleError(f"The bundle {folder} lacks {name}. Restore it or train again.")
@@ -91,6 +92,7 @@ def copy(source: Bundle, folder: Path) -> Bundle:
     Raises:
         BundleError: the folder holds something that is not a bundle.
     """
+    folder = folder.resolve()
     check_target(folder)
     temporary = folder.with_name(f".{folder.name}-new")
     shutil.rmtree(temporary, ignore_errors=True)

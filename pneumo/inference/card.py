@@ -142,7 +142,7 @@ def to_markdown(card: ModelCard) -> str:
     for entry in card.measurements:
         metrics = entry.metrics
         lines.append(
-            f"| {entry.data}{' ' + entry.note if entry.note else ''} | {entry.split} "
+            f"| {entry.data}{', ' + entry.note if entry.note else ''} | {entry.split} "
             f"| {metrics.images:,} "
             f"| {_figure(metrics.roc_auc, metrics.roc_auc_interval)} "
             f"| {_figure(metrics.accuracy, metrics.accuracy_interval)} "
@@ -158,7 +158,11 @@ def to_markdown(card: ModelCard) -> str:
         "",
         "The same figures again:",
         "",
-        *(f"    {card.evaluation_command(entry.split)}" for entry in card.measurements),
+        *(
+            f"    {card.evaluation_command(entry.split)}"
+            + (f"  # DIR: {entry.note}" if entry.note else "")
+            for entry in card.measurements
+        ),
         "",
         "## How it was made",
         "",

@@ -47,6 +47,11 @@ class Prediction:
         return "PNEUMONIA" if self.probability >= self.threshold else "NORMAL"
 
     @property
+    def heat_map_of_verdict(self) -> np.ndarray:
+        """Where the film speaks for the verdict."""
+        return self.heat_map if self.verdict == "PNEUMONIA" else self.heat_map_normal
+
+    @property
     def confidence(self) -> float:
         """The calibrated probability of the verdict that was given."""
         return self.probability if self.verdict == "PNEUMONIA" else 1 - self.probability

@@ -37,13 +37,12 @@ def train(run: Run, installation: Settings) -> None:
     """
     with Journal(run) as journal:
         begin = time.time()
-        recipe, data = run.recipe, run.data
+        recipe = run.recipe
         splits, unreadable = read_pictures(
             run.images(),
             size=recipe.image_size,
             limits=installation.image_limits,
             cache=installation.cache,
-            fingerprint=data.fingerprint,
             progress=lambda done, total: journal.preparation("Reading images", done, total),
         )
         for entry in unreadable:

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import shlex
 import shutil
 from dataclasses import asdict
 
@@ -12,10 +13,11 @@ from pneumo.evaluation import calibration, operating_point
 from pneumo.evaluation.metrics import measure
 from pneumo.inference import bundle
 from pneumo.inference.card import Measurement, ModelCard
+from pneumo.settings import write_text
 from pneumo.training import classifier as classifiers
 from pneumo.training.classifier import Classifier
 from pneumo.training.pipeline import Pictures
-from pneumo.training.recipe import PRESETS
+from pneumo.training.recipe import OPTIONS, PRESETS, Recipe
 from pneumo.training.runs import Run
 
 LARGEST_LOGIT_DIFFERENCE = 0.01
@@ -62,14 +64,13 @@ def write_bundle(
             f"The LiteRT model must agree with the network within {LARGEST_LOGIT_DIFFERENCE} in "
             f"the logit. Received: a difference of {difference:.4f}"
         )
+    write_text(folder / bundle.RECIPE, run.recipe.to_json())
     classifiers.numpy_head(classifier.head, recipe.head).save(folder / bundle.HEAD)
 
     truth, logits = validation.is_pneumonia == 1, validation_logits
     calibrated = calibration.fit(truth, logits, offset=even_logit)
     probabilities = calibrated.probability(logits)
     balanced = operating_point.at(truth, probabilities, threshold=0.5)
-    preset = PRESETS.get(run.recipe.name)
-    same = run.recipe.name if preset == run.recipe else "recipe.json"
     data = run.data
     card = ModelCard(
         name=run.name,
@@ -86,7 +87,7 @@ def write_bundle(
                 metrics=measure(truth, probabilities, threshold=balanced.threshold),
             ),
         ),
-        training_command=f"python -m pneumo train --data DIR --recipe {same}",
+        training_command=_training_command(run.recipe),
         training_seconds=seconds,
         epochs=epochs,
         versions={
@@ -95,8 +96,22 @@ def write_bundle(
         },
         files={
             name: bundle.sha256(folder / name)
-            for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD)
+            for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.RECIPE)
         },
     )
     bundle.write_card(folder, card)
     folder.replace(run.bundle)
+
+
+def _training_command(recipe: Recipe) -> str:
+    """What to type to train by this recipe; what no option says is in the bundle's recipe file."""
+    for name, preset in PRESETS.items():
+        changes = {option: getattr(recipe, option) for option in OPTIONS}
+        if preset.changed(**changes) == recipe:
+            options = [
+                f" --{option.replace('_', '-')} {shlex.quote(str(value))}"
+                for option, value in changes.items()
+                if value != getattr(preset, option)
+            ]
+            return f"python -m pneumo train --data DIR --recipe {name}{''.join(options)}"
+    return f"python -m pneumo train --data DIR --recipe {bundle.RECIPE}"

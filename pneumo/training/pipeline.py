@@ -51,7 +51,6 @@ def read_pictures(
     size: int,
     limits: ImageLimits,
     cache: Path,
-    fingerprint: str,
     progress: Progress,
 ) -> tuple[dict[str, Pictures], list[Unreadable]]:
     """Decode every image, or map what an earlier run of the same data has decoded.
@@ -60,13 +59,10 @@ def read_pictures(
         images: of all splits.
         size: side of the network's input, in pixels.
         cache: folder for the decoded pictures.
-        fingerprint: of the data set's content.
 
     Returns: the pictures by split, and the images that could not be read.
     """
-    # Another release may decode or resample differently.
-    key = "\n".join([__version__, fingerprint, str(size), *(image.path for image in images)])
-    pixels_file = cache / f"pictures-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npy"
+    pixels_file = cache / f"pictures-{_cache_key(images, size)}.npy"
     if pixels_file.is_file():
         pixels = np.load(pixels_file, mmap_mode="r")
         unreadable: list[Unreadable] = []
@@ -134,6 +130,19 @@ def _decode(
                 unreadable.append(failure)
             progress(done, len(images))
     return pixels, unreadable
+
+
+def _cache_key(images: Sequence[TrainingImage], size: int) -> str:
+    """Names what decoding these files gives, however they are split."""
+    # Another release may decode or resample differently.
+    key = hashlib.blake2b(f"{__version__} {size}".encode(), digest_size=8)
+    for image in images:
+        try:
+            status = Path(image.path).stat()
+        except OSError:  # found out, and told, when it is decoded
+            continue
+        key.update(f"\n{image.path} {status.st_size} {status.st_mtime_ns}".encode())
+    return key.hexdigest()
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:

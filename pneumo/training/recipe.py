@@ -201,4 +201,7 @@ QUICK = Recipe(
 )
 """Features of the frozen backbone once, then a small head on them: minutes on a laptop."""
 
+OPTIONS = ("name", "start", "epochs", "batch_size", "learning_rate", "seed")
+"""What the command line and the page let people change in a preset."""
+
 PRESETS = {recipe.name: recipe for recipe in (QUICK, SEED)}

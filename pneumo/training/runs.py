@@ -15,6 +15,7 @@ bundle/       the finished model
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import re
 import time
@@ -23,16 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pneumo.background import ProcessIdentity
+from pneumo.background import START_SECONDS, ProcessIdentity
 from pneumo.settings import Settings, write_text
 from pneumo.training import recipe as recipes
 from pneumo.training.recipe import Recipe
 
 Status = Literal["starting", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
 ACTIVE: frozenset[Status] = frozenset({"starting", "running", "stopping"})
-
-LAUNCH_SECONDS = 30.0
-"""How long a run may be without a process before it counts as interrupted."""
 
 
 class UnknownRun(LookupError):
@@ -180,7 +178,7 @@ class Run:
     def _process_alive(self) -> bool:
         process = ProcessIdentity.load(self.folder / "process.json")
         if process is None:  # made this moment, or its launcher died before it could start it
-            return time.time() - (self.folder / "data.json").stat().st_mtime < LAUNCH_SECONDS
+            return time.time() - (self.folder / "data.json").stat().st_mtime < START_SECONDS
         return process.find() is not None
 
 
@@ -191,11 +189,13 @@ def create(
     stamp = time.strftime("%Y%m%d-%H%M%S")
     label = re.sub(r"[^\w-]+", "-", recipe.name).strip("-").lower() or "run"
     folder = settings.runs / f"{stamp}-{label}"
-    copy = 2
-    while folder.exists():
-        folder = settings.runs / f"{stamp}-{label}-{copy}"
-        copy += 1
-    folder.mkdir(parents=True)
+    settings.runs.mkdir(parents=True, exist_ok=True)
+    for copy in itertools.count(2):
+        try:
+            folder.mkdir()
+            break
+        except FileExistsError:
+            folder = settings.runs / f"{stamp}-{label}-{copy}"
     write_text(folder / "recipe.json", recipe.to_json())
     write_text(folder / "data.json", json.dumps(dataclasses.asdict(data), indent=2))
     table = io.StringIO(newline="")

@@ -12,9 +12,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from pneumo.settings import REPOSITORY
+
+expect.set_options(timeout=30_000)  # the machine that runs the tests may be busy
 
 REMEDY = "Chromium is missing. Install Debian's chromium: apt-get install chromium"
 

@@ -10,8 +10,6 @@ from playwright.sync_api import Page, expect
 PAGES = ("Browse", "Train", "Models", "Predict")
 DARK, LIGHT = "rgb(13, 17, 23)", "rgb(255, 255, 255)"  # as in .streamlit/config.toml
 
-expect.set_options(timeout=30_000)
-
 
 def expect_frame(page: Page, title: str, *, background: str = DARK) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(title)

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-expect.set_options(timeout=30_000)
-
 
 def test_filter_by_class(page: Page, server: str) -> None:
     page.goto(f"{server}/browse")

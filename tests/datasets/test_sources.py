@@ -125,3 +125,28 @@ def test_a_folder_goes_with_its_kind_only(arguments: dict) -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="`kind` must be one of"):
         Source(kind="web")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("{", "cannot be read"), ('{"population": "adults"}', "must hold `population` and `credit`")],
+)
+def test_a_provenance_that_says_nothing_is_refused(
+    settings: Settings, tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "train" / "NORMAL").mkdir(parents=True)
+    (tmp_path / "provenance.json").write_text(text)
+    with pytest.raises(DatasetUnavailable, match=told):
+        sources.locate(Source(kind="folder", folder=tmp_path), settings)
+
+
+def test_a_folder_is_what_it_says_it_is_and_nothing_is_guessed(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "train" / "NORMAL").mkdir(parents=True)
+    source = Source(kind="folder", folder=tmp_path)
+    guessed = sources.locate(source, settings).provenance
+    assert guessed.population == f"the films of {tmp_path.name}"
+    (tmp_path / "provenance.json").write_text('{"population": "adults", "credit": "Images: us."}')
+    stated = sources.locate(source, settings).provenance
+    assert (stated.population, stated.credit) == ("adults", "Images: us.")

@@ -1,5 +1,6 @@
 """Decoding into the cache, and augmented batches."""
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -74,14 +75,13 @@ def images(tmp_path: Path) -> list[TrainingImage]:
 
 
 def read(
-    images: list[TrainingImage], installation: Settings, *, fingerprint: str = "f"
+    images: list[TrainingImage], installation: Settings
 ) -> tuple[dict[str, Pictures], list[pipeline.Unreadable]]:
     return read_pictures(
         images,
         size=64,
         limits=ImageLimits(),
         cache=installation.cache,
-        fingerprint=fingerprint,
         progress=lambda done, total: None,
     )
 
@@ -120,8 +120,11 @@ def test_the_second_reading_decodes_nothing(
     assert unreadable == [] and decoded == []
     for split, pictures in first.items():
         assert np.array_equal(second[split].pixels, pictures.pixels)
-    with pytest.raises(AttributeError):  # other content under the same names is decoded anew
-        read(readable, installation, fingerprint="other")
+    resplit = [dataclasses.replace(image, split="train") for image in readable]
+    assert len(read(resplit, installation)[0]["train"]) == 3 and decoded == []
+    Path(readable[0].path).touch()
+    with pytest.raises(AttributeError):  # a file that was written anew is decoded anew
+        read(readable, installation)
     assert decoded
 
 
@@ -143,7 +146,6 @@ def test_progress_counts_every_image(images: list[TrainingImage], installation: 
         size=64,
         limits=ImageLimits(),
         cache=installation.cache,
-        fingerprint="f",
         progress=lambda done, total: told.append((done, total)),
     )
     assert told == [(done, 5) for done in range(1, 6)]

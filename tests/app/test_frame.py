@@ -1,0 +1,18 @@
+"""What all pages share, as far as it can be had without a page."""
+
+import pytest
+
+from pages.parts.frame import escape
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("person1_bacteria-2.jpeg", "person1_bacteria-2.jpeg"),
+        ("![x](https://example.org/x.png)", r"\!\[x\](https\://example.org/x.png)"),
+        ("$x$ <b> **y**", r"\$x\$ \<b\> \*\*y\*\*"),
+        ("Röntgen 2", "Röntgen 2"),
+    ],
+)
+def test_text_from_outside_is_no_markdown(text: str, shown: str) -> None:
+    assert escape(text) == shown
