@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from pneumo import cli, radiograph
@@ -338,6 +340,15 @@ def test_evaluate_the_validation_patients(pneumo: Command, at_home: Training) ->
     assert err.startswith(f"Left out {at_home.damaged}: ")
 
 
+def test_predict_writes_overlays(pneumo: Command, sample_root: Path, tmp_path: Path) -> None:
+    film = min(sample_root.glob("test/PNEUMONIA/*.jpeg"))
+    code, _, _ = pneumo("predict", film, "--overlays", tmp_path / "maps", "--json")
+    overlay = cv2.imread(str(tmp_path / "maps" / f"{film.stem}-overlay.png"))
+    assert code == 0
+    assert overlay.shape[:2] == radiograph.read_file(film).pixels.shape
+    assert np.ptp(overlay.astype(int), axis=2).max() > 30, "the heat is in colour"
+
+
 def test_evaluate_records_in_the_card(pneumo: Command, at_home: Training, tmp_path: Path) -> None:
     copied = bundle.copy(bundle.load(at_home.output), tmp_path / "recorded")
     code, _, _ = pneumo(
@@ -349,7 +360,7 @@ def test_evaluate_records_in_the_card(pneumo: Command, at_home: Training, tmp_pa
     assert code == 0 and recorded is not None
     assert (recorded.note, recorded.metrics.images) == ("half of it", 20)
     assert card.measurement("validation") is not None
-    assert "films half of it" in (copied.folder / "README.md").read_text()
+    assert "films, half of it" in (copied.folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,17 @@ def small_set(installation: Settings, sample_root: Path) -> None:
 
 
 @pytest.fixture
-def make_run(installation: Settings) -> Callable[..., Run]:
+def make_run(installation: Settings, sample_root: Path) -> Callable[..., Run]:
     """A run in any state, as its process would have left it."""
 
     def make(recipe: Recipe = QUICK, *, alive: bool = False, **state: object) -> Run:
         data = TrainingData(
-            name="films", synthetic=True, population="", credit="", fingerprint="f", counts={}
+            name=sample_root.name,
+            synthetic=True,
+            population="",
+            credit="",
+            fingerprint="f",
+            counts={},
         )
         run = runs.create(installation, recipe=recipe, data=data, images=[])
         runs.write_state(run.folder, RunState(**state))
@@ -45,6 +50,19 @@ def make_run(installation: Settings) -> Callable[..., Run]:
     return make
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, make_run: Callable[..., Run]) -> list[Recipe]:
+    """The recipes that the page has started; no process is."""
+    recipes: list[Recipe] = []
+
+    def start(settings: Settings, *, recipe: Recipe, **rest: object) -> Run:
+        recipes.append(recipe)
+        return make_run(recipe, status="finished")
+
+    monkeypatch.setattr(launcher, "start", start)
+    return recipes
+
+
 def test_before_the_first_training_it_says_what_will_happen(open_page: OpenPage) -> None:
     page = open_page("train")
     assert not page.exception
@@ -52,16 +70,7 @@ def test_before_the_first_training_it_says_what_will_happen(open_page: OpenPage)
     assert not page.button(key="start").disabled
 
 
-def test_the_form_starts_what_it_shows(
-    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, make_run: Callable[..., Run]
-) -> None:
-    started: list[Recipe] = []
-
-    def start(settings: Settings, *, recipe: Recipe, **rest: object) -> Run:
-        started.append(recipe)
-        return make_run(recipe, status="finished")
-
-    monkeypatch.setattr(launcher, "start", start)
+def test_the_form_starts_what_it_shows(open_page: OpenPage, started: list[Recipe]) -> None:
     page = open_page("train")
     page.segmented_control(key="recipe").set_value("seed").run()
     page.number_input(key="epochs-seed").set_value(3).run()
@@ -71,16 +80,7 @@ def test_the_form_starts_what_it_shows(
     assert started == [SEED.changed(epochs=3, start="shipped")]
 
 
-def test_untouched_the_form_starts_the_preset(
-    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, make_run: Callable[..., Run]
-) -> None:
-    started: list[Recipe] = []
-
-    def start(settings: Settings, *, recipe: Recipe, **rest: object) -> Run:
-        started.append(recipe)
-        return make_run(recipe, status="finished")
-
-    monkeypatch.setattr(launcher, "start", start)
+def test_untouched_the_form_starts_the_preset(open_page: OpenPage, started: list[Recipe]) -> None:
     page = open_page("train")
     page.button(key="start").click().run()
     assert started == [QUICK]
@@ -133,16 +133,9 @@ def test_the_stop_button_asks_for_a_stop(open_page: OpenPage, make_run: Callable
 
 
 def test_without_imagenet_weights_it_offers_the_shipped_ones(
-    open_page: OpenPage, make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, make_run: Callable[..., Run], started: list[Recipe]
 ) -> None:
-    started: list[Recipe] = []
-
-    def start(settings: Settings, *, recipe: Recipe, **rest: object) -> Run:
-        started.append(recipe)
-        return make_run(recipe, status="finished")
-
     make_run(SEED, status="failed", message="No ImageNet weights.", failure="starting_weights")
-    monkeypatch.setattr(launcher, "start", start)
     page = open_page("train")
     page.button(key="start-shipped").click().run()
     assert not page.exception

@@ -70,7 +70,7 @@ def model_folder(tmp_path: Path, card: ModelCard) -> Path:
     """A bundle named "sparrow" whose files hold a word each."""
     folder = tmp_path / "sparrow"
     folder.mkdir()
-    for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD):
+    for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.RECIPE):
         (folder / name).write_text(name)
         card.files[name] = hashlib.sha256(name.encode()).hexdigest()
     bundle.write_card(folder, card)

@@ -106,7 +106,7 @@ def test_a_copy_takes_the_name_of_its_folder(model_folder: Path, tmp_path: Path)
     assert "evaluate --model finch" in (copied.folder / "README.md").read_text()
     assert bundle.load(model_folder).card.name == "sparrow"
     assert sorted(path.name for path in copied.folder.iterdir()) == [
-        *("README.md", "card.json", "head.npz", "model.keras", "model.tflite")
+        *("README.md", "card.json", "head.npz", "model.keras", "model.tflite", "recipe.json")
     ]
     assert [path.name for path in copied.folder.parent.iterdir()] == ["finch"]
 

@@ -63,13 +63,13 @@ def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
     assert cells[:3] == ["Some films", "validation", "4"]
     assert cells[3].startswith("0.750 [")
     assert cells[4:7] == ["0.500 [0.150, 0.850]", "0.500 [0.095, 0.905]", "0.500 [0.095, 0.905]"]
-    (test,) = (line for line in lines if line.startswith("| Other films half of it"))
+    (test,) = (line for line in lines if line.startswith("| Other films, half of it"))
     cells = [cell.strip() for cell in test.strip("|").split("|")]
     assert cells[3] == "–" and cells[6] == "–"  # AUC and specificity of PNEUMONIA alone
     for command in (
         "    python -m pneumo train --data DIR --recipe seed",
         "    python -m pneumo evaluate --model sparrow --data DIR --split validation",
-        "    python -m pneumo evaluate --model sparrow --data DIR --split test",
+        "    python -m pneumo evaluate --model sparrow --data DIR --split test  # DIR: half of it",
     ):
         assert command in lines
     for words in (

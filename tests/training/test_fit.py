@@ -78,9 +78,9 @@ def test_its_bundle(training: Training) -> None:
     assert card.name == run.name
     assert card.recipe == json.loads(run.recipe.to_json())
     assert card.data == json.loads((run.folder / "data.json").read_text())
-    assert card.data["synthetic"] is False and card.data["name"] == "films"
+    assert card.data["synthetic"] is True and card.data["name"] == "films"
     assert sum(sum(labels.values()) for labels in card.data["counts"].values()) == 100
-    assert card.epochs == 30 and 0 < card.training_seconds < 300
+    assert card.epochs == 30 and card.training_seconds > 0
     assert card.training_command == "python -m pneumo train --data DIR --recipe recipe.json"
 
 

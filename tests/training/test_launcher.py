@@ -58,7 +58,7 @@ def test_a_stop_keeps_the_model(start: Callable[[Recipe], Run], installation: Se
     card = bundle.load(run.bundle).card
     assert card.epochs == epochs
     assert (card.recipe["epochs"], card.recipe["start"]) == (1000, "shipped")
-    assert card.credits[0].startswith("Images: synthetic")
+    assert card.data["credit"].startswith("Images: synthetic")
     assert runs.active_run(installation) is None
 
 
