@@ -19,6 +19,7 @@ from pneumo.inference.scoring import Evaluation, evaluate, rows_of_split
 require_frame()
 
 MISTAKES = 8
+SPLITS = {"validation": "Validation", "test": "Test", "val": "Val (the data set's own)"}
 FIGURES = ("AUC", "Accuracy", "Sensitivity", "Specificity")
 THREE_DECIMALS = st.column_config.NumberColumn(format="%.3f")
 
@@ -48,13 +49,13 @@ def pick_model(models: dict[str, Bundle]) -> Bundle:
         rows.append(
             {
                 "Model": name,
-                "Recipe": made.recipe["name"],
-                "Trained on": made.data["name"],
-                "Epochs": made.epochs,
                 "AUC": metrics and metrics.roc_auc,
                 "Accuracy": metrics and metrics.accuracy,
                 "Sensitivity": metrics and metrics.sensitivity,
                 "Specificity": metrics and metrics.specificity,
+                "Trained on": made.data["name"],
+                "Recipe": made.recipe["name"],
+                "Epochs": made.epochs,
                 "Made": pd.Timestamp(made.created),
             }
         )
@@ -117,9 +118,10 @@ def measure(model: Bundle) -> None:
             splits,
             default=splits[0],
             required=True,
-            format_func=str.capitalize,
+            format_func=SPLITS.__getitem__,
             key="split",
-            help="Validation: the patients of train that the model's recipe set apart.",
+            help="Validation: a share of the patients of train. A model that was trained on this "
+            "data set has not learned from them.",
         )
         wanted = st.button("Measure", type="primary", icon=":material/straighten:", key="measure")
     results: dict[tuple[str, Path, str], Evaluation] = st.session_state.setdefault("results", {})
@@ -129,6 +131,11 @@ def measure(model: Bundle) -> None:
             results[address] = run(model, dataset, catalog, split)
         except ValueError as problem:
             st.error(str(problem))
+    if dataset.synthetic != model.card.data["synthetic"]:
+        st.caption(
+            ":material/science: Synthetic films and patients' films are different worlds: a model "
+            "of the one is no good measure of, or on, the other."
+        )
     if address in results:
         show_result(results[address], dataset)
         st.caption("The same from the command line:")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -27,7 +28,6 @@ EXAMPLES: tuple[tuple[phantom.Subtype, int], ...] = (
     ("viral", 6),
 )
 SHOWN = 1100  # pixels a side at most, of a film on its way to the browser
-SIDES = {"PNEUMONIA": "For pneumonia", "NORMAL": "For normal"}
 
 here = settings.load()
 
@@ -40,11 +40,13 @@ class Question:
         name: for people.
         key: tells it from every other file of the session.
         data: its content.
+        synthetic: no patient's film.
     """
 
     name: str
     key: str
     data: bytes
+    synthetic: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +135,9 @@ def film_of_data_set(path: str) -> Question | None:
     except OSError as error:
         st.warning(f"The film cannot be opened: {error.strerror}.", icon=":material/broken_image:")
         return None
-    return Question(name=Path(path).name, key=f"{dataset.root}/{path}", data=data)
+    return Question(
+        name=Path(path).name, key=f"{dataset.root}/{path}", data=data, synthetic=dataset.synthetic
+    )
 
 
 def offer_examples() -> Question | None:
@@ -164,14 +168,16 @@ def offer_examples() -> Question | None:
     for number, (subtype, seed) in enumerate(EXAMPLES, start=1):
         if chosen == str(number):
             name = f"Synthetic film, made as {subtype}"
-            return Question(name=name, key=f"example {number}", data=example(subtype, seed))
+            return Question(
+                name=name, key=f"example {number}", data=example(subtype, seed), synthetic=True
+            )
     return None
 
 
 # Answers --------------------------------------------------------------------------------
 
 
-def show_answer(shown: Answer, population: str) -> None:
+def show_answer(shown: Answer, trained_on: dict[str, Any]) -> None:
     """One film: the verdict, the original, and what the model saw in it."""
     name, prediction = shown.question.name, shown.prediction
     if prediction is None:
@@ -180,7 +186,7 @@ def show_answer(shown: Answer, population: str) -> None:
     film = radiograph.read(shown.question.data, limits=here.image_limits)
     verdict, original, explained = st.columns([4, 5, 5], gap="medium")
     with verdict:
-        opacity, side = show_verdict(name, prediction, population)
+        opacity, side = show_verdict(shown.question, prediction, trained_on)
     pixels = gallery.fit(film.pixels, width=SHOWN, height=SHOWN)
     heat_map = prediction.heat_map if side == "PNEUMONIA" else prediction.heat_map_normal
     with original:
@@ -193,21 +199,23 @@ def show_answer(shown: Answer, population: str) -> None:
             alt=f"The same film with a heat map. {prediction.wording}",
         )
         st.caption(
-            f"Grad-CAM: the brighter, the more the place speaks for {side.lower()}."
+            f"Grad-CAM: the brighter, the more the place speaks for {class_name(side).lower()}."
             if heat_map.any()
-            else f"Grad-CAM: nothing in this film speaks for {side.lower()}."
+            else f"Grad-CAM: nothing in this film speaks for {class_name(side).lower()}."
         )
 
 
-def show_verdict(name: str, prediction: Prediction, population: str) -> tuple[float, str]:
-    """The verdict and what it rests on, with the population that the model was trained on.
+def show_verdict(
+    question: Question, prediction: Prediction, trained_on: dict[str, Any]
+) -> tuple[float, str]:
+    """The verdict and what it rests on, with the data that the model was trained on.
 
     Returns: the overlay's opacity and the class to explain.
     """
     colour = "orange" if prediction.verdict == "PNEUMONIA" else "blue"
     sign = "change_history" if prediction.verdict == "PNEUMONIA" else "circle"
     with st.container(border=True, key="verdict"):
-        st.caption(escape(name))
+        st.caption(escape(question.name))
         st.subheader(f":{colour}[:material/{sign}: {prediction.wording}]", anchor=False)
         st.plotly_chart(
             figures.probability_scale(prediction.probability, prediction.threshold),
@@ -217,21 +225,26 @@ def show_verdict(name: str, prediction: Prediction, population: str) -> tuple[fl
             f"threshold {prediction.threshold:.1%}",
         )
         st.caption(
-            f"Probability of pneumonia {prediction.probability:.2%}; called pneumonia from "
-            f"{prediction.threshold:.2%}. Answered in {prediction.milliseconds:.0f} ms."
+            f"Probability of pneumonia {100 * prediction.probability:.2f} %, called pneumonia from "
+            f"{100 * prediction.threshold:.0f} %. Answered in {prediction.milliseconds:.0f} ms."
         )
+        if question.synthetic and not trained_on["synthetic"]:
+            st.caption(
+                ":material/science: A synthetic film, and a model that learned from patients: the "
+                "answer shows how the tool works, not how good the model is."
+            )
         for flag in prediction.flags:
             st.warning(flag, icon=":material/report:")
         st.caption(
             ":material/stethoscope: **Decision support, not a diagnosis.** "
-            f"Trained on {escape(population)}."
+            f"Trained on {escape(trained_on['population'])}."
         )
     side = st.segmented_control(
-        "Explain what speaks",
-        list(SIDES),
+        "Show the evidence for",
+        ["PNEUMONIA", "NORMAL"],
         default=prediction.verdict,
         required=True,
-        format_func=SIDES.__getitem__,
+        format_func=class_name,
         key=f"side-{prediction.verdict}",
     )
     opacity = st.slider("Heat map opacity", 0, 100, 45, format="%d %%", key="opacity")
@@ -244,15 +257,17 @@ def describe(film: Radiograph) -> str:
     steps = [f"{width:,} × {height:,} pixels", f"{film.format}, {film.bit_depth} bit"]
     if film.windowed:
         steps.append("windowed")
+    elif film.bit_depth > 8:
+        steps.append("no window in the file, stretched to its darkest and brightest levels")
     if film.inverted:
         steps.append("inverted from MONOCHROME1")
     return ", ".join(steps)
 
 
 def show_many(answers: list[Answer]) -> Answer:
-    """All films as a table, the most suspicious first. Returns the one to look at."""
+    """All files as a table: those not read, then the most suspicious. Returns the one to show."""
     order = sorted(
-        answers, key=lambda it: -it.prediction.probability if it.prediction is not None else 1.0
+        answers, key=lambda it: -it.prediction.probability if it.prediction is not None else -2.0
     )
     table = pd.DataFrame(
         {
@@ -289,7 +304,8 @@ def show_many(answers: list[Answer]) -> Answer:
         key="table",
         on_select="rerun",
         selection_mode="single-row-required",
-        selection_default={"selection": {"rows": [0]}},
+        # The first that can be shown.
+        selection_default={"selection": {"rows": [int(unread) if unread < len(table) else 0]}},
         height=min(38 + 35 * len(table), 300),
         column_config={
             "File": st.column_config.TextColumn(width="medium"),
@@ -322,4 +338,4 @@ else:
 answers = answer(questions, predictor)
 if answers:
     shown = show_many(answers) if len(answers) > 1 else answers[0]
-    show_answer(shown, population=predictor.bundle.card.data["population"])
+    show_answer(shown, predictor.bundle.card.data)

@@ -28,7 +28,7 @@ RECIPES = {
 STARTS = {
     "imagenet": "ImageNet (downloaded once)",
     "shipped": "The shipped model",
-    "imagenet or shipped": "ImageNet, else the shipped model",
+    "auto": "ImageNet, else the shipped model",
 }
 STATUS = {
     "starting": (":gray-badge[:material/hourglass_top: Starting]"),
@@ -57,7 +57,7 @@ def new_training(dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
         list(RECIPES),
         default="quick",
         required=True,
-        format_func=str.capitalize,
+        format_func={"quick": "Quick", "seed": "Seed, the tutorial"}.__getitem__,
         key="recipe",
         bind="query-params",
     )
@@ -181,7 +181,12 @@ def watch(run: Run) -> None:
             )
     if (run.bundle / bundle.CARD).is_file():
         show_result(run)
-    with st.expander("Log", icon=":material/notes:", expanded=state.status == "failed", key="log"):
+    with st.expander(
+        "Log",
+        icon=":material/notes:",
+        expanded=state.status == "failed" and not state.failure,
+        key="log",
+    ):
         st.code(run.log_tail() or "Nothing yet.", language=None, wrap_lines=True)
 
 
@@ -249,7 +254,9 @@ def figures_of_last(epochs: list[dict[str, float]], trained: Recipe) -> None:
         ):
             if metric != "loss":
                 st.metric(
-                    title, f"{last[f'validation_{metric}']:.3f}", help="On validation patients."
+                    title,
+                    f"{last[f'validation_{metric}']:.3f}",
+                    help="On validation patients, before calibration.",
                 )
 
 

@@ -259,10 +259,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     training.add_argument("--name", help="a name of your own for the run")
     training.add_argument("--start", choices=recipe.STARTING_WEIGHTS, help="weights to start from")
-    training.add_argument("--epochs", type=int)
-    training.add_argument("--batch-size", type=int)
-    training.add_argument("--learning-rate", type=float)
-    training.add_argument("--seed", type=int)
+    training.add_argument(
+        "--epochs", type=int, help="passes over the films (default: the recipe's)"
+    )
+    training.add_argument("--batch-size", type=int, help="films a step")
+    training.add_argument("--learning-rate", type=float, help="of Adam")
+    training.add_argument("--seed", type=int, help="of the split, the weights and the augmentation")
     training.add_argument(
         "--output", type=Path, metavar="DIR", help="also write the model to this folder"
     )

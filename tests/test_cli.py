@@ -204,7 +204,7 @@ def test_runs_of_a_fresh_home(pneumo: Command) -> None:
     assert pneumo("runs", "list", "--json") == (0, "[]\n", "")
     code, out, err = pneumo("runs", "show")
     assert (code, out) == (1, "")
-    assert err == "pneumo: No run is named 'latest'. Runs: none yet.\n"
+    assert err == "pneumo: There are no runs yet. Start one with `python -m pneumo train`.\n"
 
 
 def test_runs_list_and_show(pneumo: Command, at_home: Training) -> None:

@@ -38,6 +38,10 @@ def train(run: Run, installation: Settings) -> None:
     with Journal(run) as journal:
         begin = time.time()
         recipe = run.recipe
+        journal.activity("Building the network")
+        shipped = installation.shipped_models / bundle.DEFAULT_MODEL / bundle.KERAS
+        classifier = classifiers.build(recipe, shipped=shipped)
+        journal.log(f"The backbone starts from {classifier.started_from} weights")
         splits, unreadable = read_pictures(
             run.images(),
             size=recipe.image_size,
@@ -48,10 +52,6 @@ def train(run: Run, installation: Settings) -> None:
         for entry in unreadable:
             journal.log(f"Left out {entry.path}: {entry.reason}")
         _check_classes(splits, unreadable)
-        journal.activity("Building the network")
-        shipped = installation.shipped_models / bundle.DEFAULT_MODEL / bundle.KERAS
-        classifier = classifiers.build(recipe, shipped=shipped)
-        journal.log(f"The backbone starts from {classifier.started_from} weights")
         extractor = FeatureExtractor(classifier, recipe, installation)
         fitted = _Fit(run, recipe, classifier, extractor, splits, journal)
         fitted.run_epochs()

@@ -53,7 +53,7 @@ def launch(run: Run, settings: Settings) -> None:
         "pneumo.training.fit",
         run.folder,
         log=run.folder / "log.txt",
-        environment={"PNEUMO_HOME": str(settings.home), "TF_CPP_MIN_LOG_LEVEL": "2"},
+        environment={"PNEUMO_HOME": str(settings.home), "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     process.save(run.folder / "process.json")
 

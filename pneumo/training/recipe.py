@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-StartingWeights = Literal["imagenet", "shipped", "imagenet or shipped"]
-STARTING_WEIGHTS: tuple[StartingWeights, ...] = ("imagenet", "shipped", "imagenet or shipped")
+StartingWeights = Literal["imagenet", "shipped", "auto"]
+STARTING_WEIGHTS: tuple[StartingWeights, ...] = ("imagenet", "shipped", "auto")
 
 
 class InvalidRecipe(ValueError):
@@ -98,7 +98,7 @@ class Recipe:
         name: the preset it came from, or the user's own name for it.
         scaling: what the network does first with grey levels 0 to 255: "unit" maps them to
             [0, 1], "symmetric" to [-1, 1] as MobileNetV2 was trained.
-        start: weights that the backbone starts from. "imagenet or shipped" takes the shipped
+        start: weights that the backbone starts from. "auto" takes the shipped
             model's backbone where the ImageNet weights cannot be had, and says so.
         cached_views: 0 runs the frozen backbone on freshly augmented pictures in every epoch;
             n computes its features once, for n augmented views of each picture, and trains the
@@ -189,7 +189,7 @@ SEED = Recipe(
 
 QUICK = Recipe(
     name="quick",
-    start="imagenet or shipped",
+    start="auto",
     head=HeadDesign(pooling="average", dropout=0.2),
     augmentation=Augmentation(
         rotation=10, zoom=0.2, shear=5, shift=0.05, horizontal_flip=True, contrast=0.2, gamma=0.5

@@ -30,6 +30,9 @@ from pneumo.training import recipe as recipes
 from pneumo.training.recipe import Recipe
 
 Status = Literal["starting", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
+PACE_SECONDS = 1.5
+"""How long an activity runs before its pace says when it ends."""
+
 ACTIVE: frozenset[Status] = frozenset({"starting", "running", "stopping"})
 
 
@@ -99,9 +102,10 @@ class RunState:
     @property
     def seconds_left(self) -> float | None:
         """Until the activity is complete, at the pace so far; None while there is no pace."""
-        if not 0 < self.done <= self.total:
+        elapsed = self.heartbeat - self.activity_began
+        if not 0 < self.done <= self.total or elapsed < PACE_SECONDS:
             return None
-        return (self.heartbeat - self.activity_began) * (self.total - self.done) / self.done
+        return elapsed * (self.total - self.done) / self.done
 
 
 @dataclass(frozen=True)
@@ -238,8 +242,9 @@ def find(settings: Settings, name: str) -> Run:
     for run in known:
         if run.name == name:
             return run
-    names = ", ".join(run.name for run in known) or "none yet"
-    raise UnknownRun(f"No run is named {name!r}. Runs: {names}.")
+    if not known:
+        raise UnknownRun("There are no runs yet. Start one with `python -m pneumo train`.")
+    raise UnknownRun(f"No run is named {name!r}. Runs: {', '.join(run.name for run in known)}.")
 
 
 def _read_numbers(path: Path) -> list[dict[str, float]]:

@@ -38,6 +38,7 @@ def test_an_example_gets_a_verdict_with_its_disclaimer(open_page: OpenPage) -> N
     assert page.query_params["example"] == "3"
     assert "Prediction: " in page.subheader[0].value
     assert "not a diagnosis" in words(page)
+    assert "A synthetic film" in words(page)
 
 
 def test_an_address_that_names_no_example_offers_them_all(open_page: OpenPage) -> None:
@@ -53,8 +54,9 @@ def test_a_dropped_film_gets_the_verdict_of_the_predictor(
     page = open_page("predict")
     page.file_uploader[0].upload(films[0].name, films[0].read_bytes(), "image/jpeg").run()
     assert not page.exception
+    assert "A synthetic film" not in words(page), "nobody knows what a dropped film is"
     assert expected.wording in page.subheader[0].value
-    assert f"{expected.probability:.2%}" in words(page)
+    assert f"{100 * expected.probability:.2f} %" in words(page)
 
 
 def test_changing_the_opacity_does_not_predict_again(

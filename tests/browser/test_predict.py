@@ -18,6 +18,14 @@ COLOURED = """image => {
 """The share of an image's pixels whose red and blue differ clearly."""
 
 
+def open_predict(page: Page, server: str) -> None:
+    """Open the page; the first visit settles the theme and may reload it under our hands."""
+    page.goto(server)
+    page.wait_for_function("localStorage.getItem('pneumoTheme')")
+    page.goto(f"{server}/predict")
+    expect(page.locator(".st-key-examples img")).to_have_count(6)
+
+
 def drop(target: Locator, film: Path) -> None:
     """Drop a file as a hand would, with the events of a real drag."""
     target.evaluate(
@@ -36,10 +44,7 @@ def test_a_dropped_film_shows_verdict_and_overlay(
     server: str, page: Page, sample_root: Path
 ) -> None:
     film = min(sample_root.glob("test/PNEUMONIA/*.jpeg"))
-    page.goto(server)
-    # The first visit settles the theme and may reload the page under our hands.
-    page.wait_for_function("localStorage.getItem('pneumoTheme')")
-    page.goto(f"{server}/predict")
+    open_predict(page, server)
     drop(page.get_by_test_id("stFileUploaderDropzone"), film)
     verdict = page.locator(".st-key-verdict")
     expect(verdict).to_contain_text("Prediction: ")
@@ -57,7 +62,7 @@ def test_several_files_with_a_bad_one_among_them(
     server: str, page: Page, sample_root: Path, tmp_path: Path
 ) -> None:
     films = sorted(sample_root.glob("test/*/*.jpeg"))[:2]
-    page.goto(f"{server}/predict")
+    open_predict(page, server)
     bad = tmp_path / "letter.jpeg"
     bad.write_text("no film")
     chooser = page.locator("[data-testid=stFileUploader] input[type=file]")
@@ -68,8 +73,8 @@ def test_several_files_with_a_bad_one_among_them(
 
 
 def test_an_example_answers_who_has_no_file(server: str, page: Page) -> None:
-    page.goto(f"{server}/predict")
-    page.locator(".st-key-example-3 button").click()
+    open_predict(page, server)
+    page.locator(".st-key-card-example-3").click(position={"x": 40, "y": 30})  # the picture
     expect(page.locator(".st-key-verdict")).to_contain_text("Prediction: ")
     page.reload()
     expect(page.locator(".st-key-verdict")).to_contain_text("Prediction: ")

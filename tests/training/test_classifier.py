@@ -151,7 +151,7 @@ def test_imagenet_weights_that_cannot_be_had(shipped_weights: Path) -> None:
 
 @pytest.mark.usefixtures("offline")
 def test_the_shipped_backbone_steps_in(shipped_weights: Path) -> None:
-    recipe = SEED.changed(image_size=96, start="imagenet or shipped")
+    recipe = SEED.changed(image_size=96, start="auto")
     assert classifiers.build(recipe, shipped=shipped_weights).started_from == "shipped"
 
 
@@ -163,9 +163,7 @@ def test_no_other_failure_passes_for_a_missing_download(
 
     monkeypatch.setattr(keras.src.applications.mobilenet_v2.file_utils, "get_file", get_file)
     with pytest.raises(ValueError, match="corrupted file"):
-        classifiers.build(
-            SEED.changed(image_size=96, start="imagenet or shipped"), shipped=shipped_weights
-        )
+        classifiers.build(SEED.changed(image_size=96, start="auto"), shipped=shipped_weights)
 
 
 def test_a_download_through_a_dead_proxy(

@@ -86,7 +86,7 @@ def test_other_fields_are_refused(values: Any) -> None:
         ("image_size", "a multiple of 32 between 96 and 512", 544),
         ("image_size", "a multiple of 32 between 96 and 512", 224.0),
         ("scaling", "'unit' or 'symmetric'", "unity"),
-        ("start", "one of ('imagenet', 'shipped', 'imagenet or shipped')", "random"),
+        ("start", "one of ('imagenet', 'shipped', 'auto')", "random"),
         ("cached_views", "between 0 and 64", -1),
         ("cached_views", "between 0 and 64", 65),
         ("epochs", "between 1 and 1000", 0),
