@@ -183,18 +183,37 @@ def show_answer(shown: Answer, trained_on: dict[str, Any]) -> None:
     if prediction is None:
         st.error(f"**{escape(name)}** {escape(shown.error)}", icon=":material/broken_image:")
         return
-    film = radiograph.read(shown.question.data, limits=here.image_limits)
-    verdict, original, explained = st.columns([4, 5, 5], gap="medium")
+    verdict, views = st.columns([4, 10], gap="medium")
     with verdict:
-        opacity, side = show_verdict(shown.question, prediction, trained_on)
-    pixels = gallery.fit(film.pixels, width=SHOWN, height=SHOWN)
+        show_verdict(shown.question, prediction, trained_on)
+    with views:
+        film = radiograph.read(shown.question.data, limits=here.image_limits)
+        show_views(name, film, prediction)
+
+
+def show_views(name: str, film: Radiograph, prediction: Prediction) -> None:
+    """The original beside the same film with the heat map that the user asks for."""
+    with st.container(horizontal=True, gap="large", vertical_alignment="center"):
+        side = st.segmented_control(
+            "Show the evidence for",
+            ["PNEUMONIA", "NORMAL"],
+            default=prediction.verdict,
+            required=True,
+            format_func=class_name,
+            key=f"side-{prediction.verdict}",
+        )
+        opacity = st.slider(
+            "Heat map opacity", 0, 100, 45, format="%d %%", key="opacity", width=260
+        )
     heat_map = prediction.heat_map if side == "PNEUMONIA" else prediction.heat_map_normal
+    pixels = gallery.fit(film.pixels, width=SHOWN, height=SHOWN)
+    original, explained = st.columns(2, gap="medium")
     with original:
         st.image(gallery.to_jpeg(pixels), width="stretch", alt=f"Chest radiograph {name}, original")
         st.caption(f"Original: {describe(film)}")
     with explained:
         st.image(
-            gallery.to_jpeg(figures.overlay(pixels, heat_map, opacity=opacity)),
+            gallery.to_jpeg(figures.overlay(pixels, heat_map, opacity=opacity / 100)),
             width="stretch",
             alt=f"The same film with a heat map. {prediction.wording}",
         )
@@ -205,13 +224,8 @@ def show_answer(shown: Answer, trained_on: dict[str, Any]) -> None:
         )
 
 
-def show_verdict(
-    question: Question, prediction: Prediction, trained_on: dict[str, Any]
-) -> tuple[float, str]:
-    """The verdict and what it rests on, with the data that the model was trained on.
-
-    Returns: the overlay's opacity and the class to explain.
-    """
+def show_verdict(question: Question, prediction: Prediction, trained_on: dict[str, Any]) -> None:
+    """The verdict and what it rests on, with the data that the model was trained on."""
     colour = "orange" if prediction.verdict == "PNEUMONIA" else "blue"
     sign = "change_history" if prediction.verdict == "PNEUMONIA" else "circle"
     with st.container(border=True, key="verdict"):
@@ -239,16 +253,6 @@ def show_verdict(
             ":material/stethoscope: **Decision support, not a diagnosis.** "
             f"Trained on {escape(trained_on['population'])}."
         )
-    side = st.segmented_control(
-        "Show the evidence for",
-        ["PNEUMONIA", "NORMAL"],
-        default=prediction.verdict,
-        required=True,
-        format_func=class_name,
-        key=f"side-{prediction.verdict}",
-    )
-    opacity = st.slider("Heat map opacity", 0, 100, 45, format="%d %%", key="opacity")
-    return opacity / 100, side
 
 
 def describe(film: Radiograph) -> str:
