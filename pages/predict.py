@@ -13,7 +13,7 @@ from pages.parts.models import load_predictor, model_folders
 from pneumo import figures, radiograph, settings
 from pneumo.datasets import gallery, phantom
 from pneumo.inference import bundle
-from pneumo.inference.predictor import Prediction, Predictor
+from pneumo.inference.predictor import Prediction, Predictor, Verdict
 from pneumo.radiograph import Radiograph
 
 require_frame()
@@ -27,6 +27,7 @@ EXAMPLES: tuple[tuple[phantom.Subtype, int], ...] = (
     ("viral", 5),
     ("viral", 6),
 )
+SIDES: tuple[Verdict, ...] = ("PNEUMONIA", "NORMAL")
 SHOWN = 1100  # pixels a side at most, of a film on its way to the browser
 
 here = settings.load()
@@ -196,7 +197,7 @@ def show_views(name: str, film: Radiograph, prediction: Prediction) -> None:
     with st.container(horizontal=True, gap="large", vertical_alignment="center"):
         side = st.segmented_control(
             "Show the evidence for",
-            ["PNEUMONIA", "NORMAL"],
+            SIDES,
             default=prediction.verdict,
             required=True,
             format_func=class_name,
@@ -205,7 +206,7 @@ def show_views(name: str, film: Radiograph, prediction: Prediction) -> None:
         opacity = st.slider(
             "Heat map opacity", 0, 100, 45, format="%d %%", key="opacity", width=260
         )
-    heat_map = prediction.heat_map if side == "PNEUMONIA" else prediction.heat_map_normal
+    heat_map = prediction.evidence_for(side)
     pixels = gallery.fit(film.pixels, width=SHOWN, height=SHOWN)
     original, explained = st.columns(2, gap="medium")
     with original:

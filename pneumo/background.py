@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,6 +55,19 @@ class ProcessIdentity:
             return None if process.status() == psutil.STATUS_ZOMBIE else process
         except psutil.NoSuchProcess:
             return None
+
+
+def has_ended(process_file: Path, *, announced: float) -> bool:
+    """Whether the process noted in a file is no more, or was never started.
+
+    Args:
+        process_file: written by `ProcessIdentity.save` once the process runs.
+        announced: when it was decided to start it, in seconds since the epoch.
+    """
+    process = ProcessIdentity.load(process_file)
+    if process is None:
+        return time.time() - announced > START_SECONDS
+    return process.find() is None
 
 
 def start(

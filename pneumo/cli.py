@@ -432,9 +432,10 @@ def _describe_prediction(file: FilePrediction) -> dict[str, Any]:
 
 def _write_overlay(file: FilePrediction, folder: Path, installation: Settings) -> None:
     """Write the film under the heat map of its verdict, as `<name>-overlay.png`."""
-    assert file.prediction is not None
+    prediction = file.prediction
+    assert prediction is not None
     film = radiograph.read_file(file.path, limits=installation.image_limits)
-    picture = figures.overlay(film.pixels, file.prediction.heat_map_of_verdict)
+    picture = figures.overlay(film.pixels, prediction.evidence_for(prediction.verdict))
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     settings.write_bytes(folder / f"{file.path.stem}-overlay.png", encoded.tobytes())
 

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 import pyarrow
 
 from pneumo import radiograph
+from pneumo.settings import written_whole
 
 LABELS = ("NORMAL", "PNEUMONIA")
 SPLITS = ("train", "val", "test")
@@ -232,10 +232,8 @@ def _contents(
     # A changed file has an old row as well; files of this listing are all that matters.
     contents = contents.merge(files[key])
     if cache_file is not None:
-        cache_file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = cache_file.with_name(f".{uuid.uuid4()}")
-        contents.to_parquet(temporary)
-        temporary.replace(cache_file)
+        with written_whole(cache_file) as temporary:
+            contents.to_parquet(temporary)
     return contents
 
 

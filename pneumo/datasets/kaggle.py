@@ -126,7 +126,8 @@ def start(settings: Settings) -> Download:
 def progress(settings: Settings) -> Download:
     """What the download is doing now, whichever process started it."""
     download = _read(_folder(settings))
-    if download.running and _has_ended(settings):
+    process_file = _folder(settings) / "process.json"
+    if download.running and background.has_ended(process_file, announced=download.updated):
         # It may have ended well between these lines.
         download = _read(_folder(settings))
         if download.running:
@@ -310,14 +311,6 @@ def _read(folder: Path) -> Download:
 
 def _write(folder: Path, download: Download) -> None:
     write_text(folder / "state.json", json.dumps(asdict(download), indent=2))
-
-
-def _has_ended(settings: Settings) -> bool:
-    """Whether the process is no more, or has never been started."""
-    process = ProcessIdentity.load(_folder(settings) / "process.json")
-    if process is None:
-        return time.time() - _read(_folder(settings)).updated > background.START_SECONDS
-    return process.find() is None
 
 
 if __name__ == "__main__":

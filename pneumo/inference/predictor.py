@@ -46,10 +46,9 @@ class Prediction:
         """At the model's balanced operating point."""
         return "PNEUMONIA" if self.probability >= self.threshold else "NORMAL"
 
-    @property
-    def heat_map_of_verdict(self) -> np.ndarray:
-        """Where the film speaks for the verdict."""
-        return self.heat_map if self.verdict == "PNEUMONIA" else self.heat_map_normal
+    def evidence_for(self, label: Verdict) -> np.ndarray:
+        """The heat map of where the film speaks for a class."""
+        return self.heat_map if label == "PNEUMONIA" else self.heat_map_normal
 
     @property
     def confidence(self) -> float:

@@ -7,7 +7,7 @@ within a step, and the frozen backbone runs outside Keras.
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -86,7 +86,6 @@ class _Fit:
         journal: Journal,
     ) -> None:
         self.recipe = recipe
-        self.classifier = classifier
         self.extractor = extractor
         self.epochs_done = 0
         self._run = run
@@ -98,7 +97,10 @@ class _Fit:
         )
         self._weights = _class_weights(self._pictures, enabled=recipe.class_weights)
         self._validation_truth = splits["validation"].is_pneumonia
-        self._validation_features = self._features_of(splits["validation"].pixels, "validation")
+        validation = splits["validation"].pixels
+        self._validation_features = self._collect(
+            "Computing features of validation", extractor.chunks(validation), len(validation)
+        )
         self._view_features = [self._view(number) for number in range(recipe.cached_views)]
 
     @property
@@ -182,19 +184,19 @@ class _Fit:
             batch=64,
             seed=(self.recipe.seed, number),
         )
-        name = f"Computing features, view {number + 1} of {self.recipe.cached_views}"
-        features: list[np.ndarray] = []
-        for pictures in views:
-            features.append(self.extractor.features(pictures))
-            self._journal.preparation(name, sum(map(len, features)), len(self._pictures))
-        return np.concatenate(features)
+        return self._collect(
+            f"Computing features, view {number + 1} of {self.recipe.cached_views}",
+            map(self.extractor.features, views),
+            len(self._pictures),
+        )
 
-    def _features_of(self, pixels: np.ndarray, split: str) -> np.ndarray:
-        features: list[np.ndarray] = []
-        for chunk in self.extractor.chunks(pixels):
-            features.append(chunk)
-            done = sum(map(len, features))
-            self._journal.preparation(f"Computing features of {split}", done, len(pixels))
+    def _collect(self, name: str, parts: Iterable[np.ndarray], total: int) -> np.ndarray:
+        """Features that come in parts, with progress."""
+        features, done = [], 0
+        for part in parts:
+            features.append(part)
+            done += len(part)
+            self._journal.preparation(name, done, total)
         return np.concatenate(features)
 
     def _figures(self, split: str, truth: np.ndarray, logits: np.ndarray) -> dict[str, float]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pneumo import __version__, radiograph
 from pneumo.radiograph import UnreadableRadiograph
-from pneumo.settings import ImageLimits
+from pneumo.settings import ImageLimits, written_whole
 from pneumo.training.augmentation import augment
 from pneumo.training.recipe import Augmentation
 from pneumo.training.runs import TrainingImage
@@ -69,7 +69,8 @@ def read_pictures(
     else:
         pixels, unreadable = _decode(images, size=size, limits=limits, progress=progress)
         if not unreadable:
-            _save(pixels, pixels_file)
+            with written_whole(pixels_file) as temporary:
+                np.save(temporary, pixels)
     left_out = {entry.path for entry in unreadable}
     splits = {}
     for split in sorted({image.split for image in images}):
@@ -143,10 +144,3 @@ def _cache_key(images: Sequence[TrainingImage], size: int) -> str:
             continue
         key.update(f"\n{image.path} {status.st_size} {status.st_mtime_ns}".encode())
     return key.hexdigest()
-
-
-def _save(pixels: np.ndarray, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    np.save(temporary, pixels)
-    temporary.replace(path)

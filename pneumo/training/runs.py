@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pneumo.background import START_SECONDS, ProcessIdentity
+from pneumo import background
 from pneumo.settings import Settings, write_text
 from pneumo.training import recipe as recipes
 from pneumo.training.recipe import Recipe
@@ -138,11 +138,14 @@ class Run:
     def state(self) -> RunState:
         """The process's last words, corrected by whether it is alive and asked to stop."""
         # Asked first: a process that has ended has already written its last word.
-        alive = self._process_alive()
+        ended = background.has_ended(
+            self.folder / "process.json",
+            announced=(self.folder / "data.json").stat().st_mtime,
+        )
         state = RunState(**json.loads((self.folder / "state.json").read_text()))
         if state.status not in ACTIVE:
             return state
-        if not alive:
+        if ended:
             message = "The training process ended without a word. Its log may say why."
             return dataclasses.replace(state, status="interrupted", message=message)
         if self.stop_requested:
@@ -178,12 +181,6 @@ class Run:
         except FileNotFoundError:
             return ""
         return "\n".join(text.splitlines()[-lines:])
-
-    def _process_alive(self) -> bool:
-        process = ProcessIdentity.load(self.folder / "process.json")
-        if process is None:  # made this moment, or its launcher died before it could start it
-            return time.time() - (self.folder / "data.json").stat().st_mtime < START_SECONDS
-        return process.find() is not None
 
 
 def create(

@@ -74,5 +74,7 @@ def test_a_chosen_theme_holds_on_every_page(page: Page, server: str) -> None:
     page.get_by_test_id("stMainMenu").click()
     page.get_by_test_id("stMainMenuItem-theme-Light").click()
     expect_frame(page, "Browse", background=LIGHT)
-    page.goto(f"{server}/train")
+    # Stored a moment after it shows; and a page that settles its theme may reload while it loads.
+    page.wait_for_function("localStorage['stActiveTheme-/browse-v2']?.includes('Light')")
+    page.goto(f"{server}/train", wait_until="commit")
     expect_frame(page, "Train", background=LIGHT)
