@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from pneumo.evaluation.calibration import Calibration
-from pneumo.evaluation.metrics import Interval, Metrics
+from pneumo.evaluation.metrics import CauseMetrics, Interval, Metrics
 from pneumo.evaluation.operating_point import OperatingPoint
+from pneumo.evaluation.stress import StressFigure
 
 INTENDED_USE = (
     "Research and teaching: to study how a network reads frontal chest radiographs. Decision "
@@ -27,12 +28,16 @@ class Measurement:
         data: name of the data set.
         split: such as "validation" or "test".
         note: what else there is to know of the images.
+        causes: normal, bacterial and viral told apart, of models that do.
+        stress: the same images under nuisances, if that was measured.
     """
 
     data: str
     split: str
     metrics: Metrics
     note: str = ""
+    causes: CauseMetrics | None = None
+    stress: tuple[StressFigure, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,7 @@ class ModelCard:
         training_command: what to type to train it again.
         training_seconds: how long that took.
         epochs: completed.
+        kept_epoch: the epoch whose weights these are, from 1.
         versions: of the packages that made it.
         files: SHA-256 of each file of the bundle, by name.
     """
@@ -66,6 +72,7 @@ class ModelCard:
     training_command: str
     training_seconds: float
     epochs: int
+    kept_epoch: int
     versions: dict[str, str]
     files: dict[str, str]
     intended_use: str = INTENDED_USE
@@ -105,7 +112,14 @@ def from_json(text: str) -> ModelCard:
     values = json.loads(text)
     points = {name: OperatingPoint(**point) for name, point in values["operating_points"].items()}
     measurements = tuple(
-        Measurement(**{**entry, "metrics": _metrics(entry["metrics"])})
+        Measurement(
+            **{
+                **entry,
+                "metrics": _metrics(entry["metrics"]),
+                "causes": entry["causes"] and _causes(entry["causes"]),
+                "stress": tuple(StressFigure(**figure) for figure in entry.get("stress", ())),
+            }
+        )
         for entry in values["measurements"]
     )
     return ModelCard(
@@ -124,7 +138,8 @@ def to_markdown(card: ModelCard) -> str:
     lines = [
         f"# {card.name}",
         "",
-        f"A {card.architecture} classifier of chest radiographs: NORMAL or PNEUMONIA.",
+        f"A {card.architecture} classifier of chest radiographs: NORMAL or PNEUMONIA"
+        + (", bacterial or viral." if card.recipe["classes"] == 3 else "."),
         "",
         "## Intended use",
         "",
@@ -150,6 +165,22 @@ def to_markdown(card: ModelCard) -> str:
             f"| {_figure(metrics.specificity, metrics.specificity_interval)} "
             f"| {metrics.loss:.3f} |"
         )
+    causes = [entry for entry in card.measurements if entry.causes is not None]
+    if causes:
+        lines += [
+            "",
+            "Normal, bacterial and viral told apart:",
+            "",
+            "| Data | Split | Accuracy | Recall normal | Recall bacterial | Recall viral |",
+            "| --- | --- | --- | --- | --- | --- |",
+        ]
+    for entry in causes:
+        assert entry.causes is not None
+        recalls = " | ".join(f"{recall:.3f}" for recall in entry.causes.recalls)
+        lines.append(f"| {entry.data} | {entry.split} | {entry.causes.accuracy:.3f} | {recalls} |")
+    for entry in card.measurements:
+        if entry.stress:
+            lines += _stress_table(entry)
     counts = "; ".join(
         f"{split}: " + ", ".join(f"{count:,} {label}" for label, count in labels.items())
         for split, labels in card.data["counts"].items()
@@ -168,7 +199,8 @@ def to_markdown(card: ModelCard) -> str:
         "",
         f"    {card.training_command}",
         "",
-        f"- Recipe `{card.recipe['name']}`, {card.epochs} epochs, seed {card.recipe['seed']}, "
+        f"- Recipe `{card.recipe['name']}`, {card.epochs} epochs, of which the "
+        f"weights of epoch {card.kept_epoch} were kept, seed {card.recipe['seed']}, "
         f"in {card.training_seconds:.0f} s.",
         f"- Data: {card.data['name']} ({counts}); fingerprint `{card.data['fingerprint']}`. "
         "Validation patients were carved out of `train`; patients who share an image stay "
@@ -196,6 +228,27 @@ def to_markdown(card: ModelCard) -> str:
     return "\n".join(lines)
 
 
+def _stress_table(entry: Measurement) -> list[str]:
+    return [
+        "",
+        f"Under nuisances that leave the disease as it is ({entry.split}; flipped: share of the "
+        "verdicts that change):",
+        "",
+        "| Nuisance | AUC | Sensitivity | Specificity | Flipped |",
+        "| --- | --- | --- | --- | --- |",
+        *(
+            f"| {figure.nuisance} | {_decimals(figure.roc_auc)} "
+            f"| {_decimals(figure.sensitivity)} | {_decimals(figure.specificity)} "
+            f"| {figure.flipped:.3f} |"
+            for figure in entry.stress
+        ),
+    ]
+
+
+def _decimals(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
 def _figure(value: float | None, interval: Interval | None) -> str:
     if value is None or interval is None:
         return "–"
@@ -209,3 +262,11 @@ def _metrics(values: dict[str, Any]) -> Metrics:
         if name.endswith("_interval")
     }
     return Metrics(**{**values, **intervals})
+
+
+def _causes(values: dict[str, Any]) -> CauseMetrics:
+    return CauseMetrics(
+        accuracy=values["accuracy"],
+        recalls=tuple(values["recalls"]),
+        confusion=tuple(tuple(row) for row in values["confusion"]),
+    )

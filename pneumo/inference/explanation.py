@@ -31,7 +31,8 @@ class Head:
 
     Attributes:
         pooling: "flatten" or "average".
-        layers: the last one has a single output, the logit.
+        layers: the last one gives the logit of pneumonia, or the logits of normal, bacterial and
+            viral, of which the logit of pneumonia follows.
     """
 
     pooling: Literal["flatten", "average"]
@@ -39,7 +40,7 @@ class Head:
 
     def logit(self, feature_map: np.ndarray) -> float:
         """The logit of a feature map of shape (rows, columns, channels)."""
-        return float(self._activations(feature_map)[-1][0])
+        return _pneumonia_logit(self._activations(feature_map)[-1])[0]
 
     def gradient(self, feature_map: np.ndarray) -> np.ndarray:
         """The derivative of the logit by each number of the feature map.
@@ -52,7 +53,7 @@ class Head:
         Returns: float32, of the same shape.
         """
         activations = self._activations(feature_map)
-        gradient = self.layers[-1].kernel[:, 0]
+        gradient = self.layers[-1].kernel @ _pneumonia_logit(activations[-1])[1]
         for layer, output in zip(self.layers[-2::-1], activations[-2::-1], strict=True):
             gradient = layer.kernel @ (gradient * (output > 0))
         if self.pooling == "flatten":
@@ -91,6 +92,15 @@ class Head:
                 for number in range(count)
             )
             return cls(pooling=str(arrays["pooling"]), layers=layers)  # type: ignore[arg-type]
+
+
+def _pneumonia_logit(outputs: np.ndarray) -> tuple[float, np.ndarray]:
+    """The logit of pneumonia of what the last layer gives, and its derivative by that."""
+    if len(outputs) == 1:
+        return float(outputs[0]), np.ones(1, np.float32)
+    either = np.logaddexp(outputs[1], outputs[2])
+    bacterial, viral = np.exp(outputs[1:] - either)
+    return float(either - outputs[0]), np.array([-1, bacterial, viral], np.float32)
 
 
 def grad_cam(feature_map: np.ndarray, gradient: np.ndarray) -> np.ndarray:

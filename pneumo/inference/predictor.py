@@ -1,6 +1,7 @@
 """From a radiograph to a verdict with its probability and its heat map."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,8 @@ class Prediction:
         logit: as the network gives it.
         probability: of PNEUMONIA, calibrated.
         threshold: probability from which the verdict is PNEUMONIA.
+        cause: of models that tell causes apart, how likely pneumonia, if it is one, is bacterial
+            and how likely viral, as {"bacterial": …, "viral": …}; else empty.
         flags: doubts about the film itself, in plain words.
         heat_map: Grad-CAM, float32, shape (rows, columns) of the last feature map, in [0, 1]:
             where the film speaks for PNEUMONIA.
@@ -34,6 +37,7 @@ class Prediction:
     logit: float
     probability: float
     threshold: float
+    cause: dict[str, float]
     flags: tuple[str, ...]
     heat_map: np.ndarray
     heat_map_normal: np.ndarray
@@ -81,6 +85,22 @@ class Predictor:
         """Predictions that can run at once."""
         return self._interpreters.workers
 
+    def probabilities(self, pictures: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities of PNEUMONIA, nothing else, on all cores.
+
+        Args:
+            pictures: as `to_model_input` makes them, uint8, shape (images, size, size).
+
+        Returns: float64, shape (images,).
+        """
+
+        def logit(picture: np.ndarray) -> float:
+            return float(self._interpreters.run(picture[np.newaxis])["logit"][0, 0])
+
+        with ThreadPoolExecutor(self.workers) as pool:
+            logits = np.array(list(pool.map(logit, pictures)))
+        return self.bundle.card.calibration.probability(logits)
+
     def predict(self, radiograph: Radiograph) -> Prediction:
         """Verdict, probability and heat maps of one radiograph."""
         begin = time.perf_counter()
@@ -94,6 +114,7 @@ class Predictor:
             logit=logit,
             probability=float(card.calibration.probability(logit)),
             threshold=card.operating_points["balanced"].threshold,
+            cause=_cause(output),
             flags=doubts(radiograph, image_size=card.image_size),
             heat_map=grad_cam(feature_map, gradient),
             heat_map_normal=grad_cam(feature_map, -gradient),
@@ -101,6 +122,15 @@ class Predictor:
             model=card.name,
             model_digest=self.bundle.digest,
         )
+
+
+def _cause(output: dict[str, np.ndarray]) -> dict[str, float]:
+    """The shares of bacterial and viral within pneumonia, where the model tells them apart."""
+    if "class_logits" not in output:
+        return {}
+    _, bacterial, viral = output["class_logits"][0].astype(float)
+    share = float(1 / (1 + np.exp(viral - bacterial)))
+    return {"bacterial": share, "viral": 1 - share}
 
 
 def doubts(radiograph: Radiograph, *, image_size: int) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ import pandas as pd
 
 from pneumo import radiograph
 from pneumo.datasets.splits import carve_validation
-from pneumo.evaluation.metrics import Metrics, measure
+from pneumo.evaluation import stress
+from pneumo.evaluation.metrics import CLASSES, CauseMetrics, Metrics, measure, measure_causes
+from pneumo.evaluation.stress import StressFigure
 from pneumo.inference.card import ModelCard
 from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.radiograph import UnreadableRadiograph
@@ -58,11 +60,13 @@ class Evaluation:
     Attributes:
         predictions: one row an image: path, label, subtype, patient, digest, logit, probability,
             verdict.
+        causes: where the model tells causes apart and the images' causes are known.
         unreadable: files left out, with their reasons.
     """
 
     metrics: Metrics
     predictions: pd.DataFrame
+    causes: CauseMetrics | None
     unreadable: tuple[FilePrediction, ...]
 
 
@@ -104,6 +108,7 @@ def evaluate(
         ValueError: not a single image can be read.
     """
     logits, probabilities, readable, unreadable = [], [], [], []
+    called = []
     files = predict_files(predictor, (root / path for path in images["path"]), limits=limits)
     for done, file in enumerate(files, start=1):
         readable.append(file.prediction is not None)
@@ -112,6 +117,7 @@ def evaluate(
         else:
             logits.append(file.prediction.logit)
             probabilities.append(file.prediction.probability)
+            called.append(_called_class(file.prediction))
         if progress is not None:
             progress(done, len(images))
     threshold = predictor.bundle.card.operating_points["balanced"].threshold
@@ -125,4 +131,69 @@ def evaluate(
         table["probability"].to_numpy(),
         threshold=threshold,
     )
-    return Evaluation(metrics=metrics, predictions=table, unreadable=tuple(unreadable))
+    known = table["subtype"].isin(CLASSES).all()
+    return Evaluation(
+        metrics=metrics,
+        predictions=table,
+        causes=measure_causes(
+            table["subtype"].map(CLASSES.index).to_numpy(), np.array(called, dtype=int)
+        )
+        if known and predictor.bundle.card.recipe["classes"] == 3
+        else None,
+        unreadable=tuple(unreadable),
+    )
+
+
+def stress_test(
+    predictor: Predictor,
+    images: pd.DataFrame,
+    root: Path,
+    *,
+    limits: ImageLimits,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[StressFigure]:
+    """A model's answers on catalogued images under every nuisance of `evaluation.stress`.
+
+    Images that cannot be read are left out.
+
+    Args:
+        images: rows of a catalog.
+        root: the folder that their paths are relative to.
+        progress: called with the passes over the images that are done, and their number.
+
+    Raises:
+        ValueError: not a single image can be read.
+    """
+    pictures, is_pneumonia = [], []
+    for path, label in zip(images["path"], images["label"], strict=True):
+        try:
+            film = radiograph.read_file(root / path, limits=limits)
+        except (UnreadableRadiograph, OSError):
+            continue
+        pictures.append(radiograph.to_model_input(film, size=predictor.bundle.card.image_size))
+        is_pneumonia.append(label == "PNEUMONIA")
+    if not pictures:
+        raise ValueError(f"`images` must hold a readable image. Received: {len(images)}, none is")
+    passes = 0
+
+    def answer(changed: np.ndarray) -> np.ndarray:
+        nonlocal passes
+        probabilities = predictor.probabilities(changed)
+        passes += 1
+        if progress is not None:
+            progress(passes, len(stress.NUISANCES) + 1)
+        return probabilities
+
+    return stress.stress(
+        np.stack(pictures),
+        np.array(is_pneumonia),
+        answer,
+        threshold=predictor.bundle.card.operating_points["balanced"].threshold,
+    )
+
+
+def _called_class(prediction: Prediction) -> int:
+    """The likeliest of `CLASSES`, before calibration."""
+    pneumonia = 1 / (1 + np.exp(-prediction.logit))
+    causes = [pneumonia * share for share in prediction.cause.values()]
+    return int(np.argmax([1 - pneumonia, *causes]))

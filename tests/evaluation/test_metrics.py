@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from pneumo.evaluation import metrics
-from pneumo.evaluation.metrics import Interval, measure, roc_auc, roc_auc_interval, wilson_interval
+from pneumo.evaluation.metrics import (
+    Interval,
+    measure,
+    measure_causes,
+    roc_auc,
+    roc_auc_interval,
+    wilson_interval,
+)
 
 TRUTH = np.array([1, 1, 1, 1, 1, 0, 0, 0])
 PROBABILITIES = np.array([0.9, 0.8, 0.7, 0.5, 0.2, 0.6, 0.4, 0.1])
@@ -103,3 +110,14 @@ def test_the_bootstrap_is_that_of_drawn_images() -> None:
 def test_the_bootstrap_of_perfect_scores() -> None:
     interval = roc_auc_interval(np.array([1, 1, 0, 0]), np.array([4, 3, 2, 1]))
     assert interval == Interval(low=1, high=1)
+
+
+def test_causes_by_hand() -> None:
+    truth, called = np.array([0, 0, 1, 1, 1, 1, 2]), np.array([0, 1, 1, 1, 1, 2, 0])
+    found = measure_causes(truth, called)
+    assert found.confusion == ((1, 1, 0), (0, 3, 1), (1, 0, 0))
+    assert found.accuracy == pytest.approx(4 / 7)
+    assert found.recalls == (0.5, 0.75, 0.0)
+    # Without any viral film there is nothing to recall.
+    found = measure_causes(np.array([0, 1]), np.array([2, 1]))
+    assert found.recalls == (0.0, 1.0, 0.0) and found.confusion[2] == (0, 0, 0)

@@ -3,8 +3,10 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
+from pneumo.evaluation.metrics import measure_causes
 from pneumo.inference import card as cards
 from pneumo.inference.card import Measurement, ModelCard
 
@@ -19,7 +21,9 @@ def without(card: ModelCard, name: str) -> str:
     return json.dumps(values)
 
 
-@pytest.mark.parametrize("name", ["calibration", "operating_points", "measurements", "files"])
+@pytest.mark.parametrize(
+    "name", ["calibration", "operating_points", "measurements", "files", "kept_epoch"]
+)
 def test_a_card_lacks_nothing(card: ModelCard, name: str) -> None:
     with pytest.raises((KeyError, TypeError), match=name):
         cards.from_json(without(card, name))
@@ -76,7 +80,7 @@ def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
         cards.INTENDED_USE,
         "1,200 NORMAL, 3 PNEUMONIA",
         "`abcd1234`",
-        "20 epochs, seed 0, in 61 s",
+        "20 epochs, of which the weights of epoch 17 were kept, seed 0, in 61 s",
         "temperature 1.250",
         "probability of 0.375",
         "keras 3.15.1",
@@ -85,3 +89,29 @@ def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
         cards.WEIGHTS_CREDIT,
     ):
         assert words in page
+
+
+@pytest.fixture
+def with_causes(card: ModelCard) -> ModelCard:
+    """A card of a model that tells causes apart, whose figures on one data set say how well."""
+    truth, called = np.array([0, 0, 1, 1, 1, 1, 2, 2]), np.array([0, 1, 1, 1, 1, 2, 2, 0])
+    first, second = card.measurements
+    return dataclasses.replace(
+        card,
+        recipe=card.recipe | {"classes": 3},
+        measurements=(dataclasses.replace(first, causes=measure_causes(truth, called)), second),
+    )
+
+
+def test_causes_are_written_and_read(with_causes: ModelCard) -> None:
+    assert cards.from_json(with_causes.to_json()) == with_causes
+
+
+def test_the_page_tells_causes_apart(with_causes: ModelCard, card: ModelCard) -> None:
+    page = cards.to_markdown(with_causes)
+    assert "NORMAL or PNEUMONIA, bacterial or viral." in page
+    # Right: 1 of 2 normal, 3 of 4 bacterial, 1 of 2 viral; 5 of 8 in all.
+    assert "| Some films | validation | 0.625 | 0.500 | 0.750 | 0.500 |" in page.splitlines()
+    assert page.count("Recall") == 3
+    plain = cards.to_markdown(card)
+    assert "NORMAL or PNEUMONIA.\n" in plain and "Recall" not in plain

@@ -27,6 +27,13 @@ AVERAGE = Head(
         dense([[2], [7]], [1]),
     ),
 )
+CAUSES = Head(
+    pooling="average",
+    layers=(
+        # Means 1.5 and 1.5: 1.5·2 = 3 of normal, 1.5 + ln 3 of bacterial, 1.5 of viral.
+        dense([[2, 1, 0], [0, 0, 1]], [0, np.log(3), 0]),
+    ),
+)
 FLAT = Head(
     pooling="flatten",
     layers=(
@@ -48,6 +55,20 @@ def test_average_pooling_by_hand() -> None:
     assert grad_cam(FEATURES, gradient) == pytest.approx(
         np.array([[0.5, 2], [5.5, 1]]) / 5.5, rel=1e-6
     )
+
+
+def test_three_classes_by_hand() -> None:
+    # ln (3·e^1.5 + e^1.5) - 3 = ln 4 - 1.5.
+    assert CAUSES.logit(FEATURES) == pytest.approx(np.log(4) - 1.5)
+    # By normal, bacterial, viral: -1, 3/4, 1/4. By the means: -2 + 3/4 and 1/4.
+    expected = np.broadcast_to([-1.25 / 4, 0.25 / 4], (2, 2, 2))
+    assert CAUSES.gradient(FEATURES) == pytest.approx(expected)
+
+
+def test_extreme_logits_of_three_classes() -> None:
+    head = Head(pooling="average", layers=(dense([[0, 0, 0], [0, 0, 0]], [500, -500, 500]),))
+    assert head.logit(FEATURES) == pytest.approx(0)
+    assert np.isfinite(head.gradient(FEATURES)).all()
 
 
 def test_flattening_by_hand() -> None:
@@ -76,10 +97,12 @@ def test_where_nothing_speaks_for_it_the_map_is_zero(features: np.ndarray, sign:
     assert heat.dtype == np.float32
 
 
-def random_head(pooling: Literal["average", "flatten"], *, hidden: int, seed: int = 0) -> Head:
+def random_head(
+    pooling: Literal["average", "flatten"], *, hidden: int, outputs: int = 1, seed: int = 0
+) -> Head:
     rng = np.random.default_rng(seed)
     inputs = 5 if pooling == "average" else 3 * 4 * 5
-    widths = [inputs, hidden, 1] if hidden else [inputs, 1]
+    widths = [inputs, hidden, outputs] if hidden else [inputs, outputs]
     layers = tuple(
         DenseLayer(
             kernel=rng.normal(size=(before, after)).astype(np.float32),
@@ -92,10 +115,11 @@ def random_head(pooling: Literal["average", "flatten"], *, hidden: int, seed: in
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("hidden", [0, 6])
+@pytest.mark.parametrize("outputs", [1, 3])
 def test_gradient_against_finite_differences(
-    pooling: Literal["average", "flatten"], hidden: int
+    pooling: Literal["average", "flatten"], hidden: int, outputs: int
 ) -> None:
-    head = random_head(pooling, hidden=hidden)
+    head = random_head(pooling, hidden=hidden, outputs=outputs)
     features = np.random.default_rng(1).normal(size=(3, 4, 5))
     gradient = head.gradient(features)
     step = 1e-4

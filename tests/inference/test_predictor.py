@@ -9,13 +9,14 @@ import pytest
 
 from pneumo import radiograph
 from pneumo.inference.explanation import Head
-from pneumo.inference.predictor import Prediction, Predictor, doubts
+from pneumo.inference.predictor import Prediction, Predictor, _cause, doubts
 from pneumo.radiograph import Radiograph
 
 PREDICTION = Prediction(
     logit=0.0,
     probability=0.5,
     threshold=0.5,
+    cause={},
     flags=(),
     heat_map=np.zeros((7, 7), np.float32),
     heat_map_normal=np.zeros((7, 7), np.float32),
@@ -78,6 +79,23 @@ def test_doubts() -> None:
     assert len(doubts(film(np.zeros((80, 80))), image_size=224)) == 2
 
 
+@pytest.mark.parametrize(
+    ("class_logits", "bacterial"),
+    [
+        ([9.0, 1.0, 1.0], 0.5),
+        ([0.0, np.log(3), 0.0], 0.75),  # 3 : 1, however likely it is normal
+        ([50.0, np.log(3), 0.0], 0.75),
+        ([0.0, -2.0, -2.0 + np.log(4)], 0.2),
+        ([0.0, 800.0, 0.0], 1.0),
+    ],
+)
+def test_the_cause_by_hand(class_logits: list[float], bacterial: float) -> None:
+    cause = _cause({"class_logits": np.array([class_logits], np.float32)})
+    assert list(cause) == ["bacterial", "viral"]
+    assert cause == pytest.approx({"bacterial": bacterial, "viral": 1 - bacterial})
+    assert _cause({"logit": np.zeros((1, 1), np.float32)}) == {}
+
+
 def test_a_prediction_of_the_shipped_model(predictor: Predictor, films: list[Radiograph]) -> None:
     card = predictor.bundle.card
     prediction = predictor.predict(films[0])
@@ -86,6 +104,7 @@ def test_a_prediction_of_the_shipped_model(predictor: Predictor, films: list[Rad
         / (1 + np.exp((card.calibration.offset - prediction.logit) / card.calibration.temperature))
     )
     assert prediction.threshold == card.operating_points["balanced"].threshold
+    assert prediction.cause == {}  # it knows NORMAL and PNEUMONIA
     assert (prediction.model, prediction.model_digest) == (card.name, card.files["model.tflite"])
     for heat in (prediction.heat_map, prediction.heat_map_normal):
         assert heat.shape == (7, 7) and heat.dtype == np.float32

@@ -1,7 +1,9 @@
 """Many files at once: none stops the others, figures are those of their table."""
 
+import dataclasses
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,8 +11,10 @@ import pytest
 
 from pneumo.datasets import catalog
 from pneumo.evaluation.metrics import measure
-from pneumo.inference.predictor import Predictor
+from pneumo.inference.card import ModelCard
+from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.inference.scoring import evaluate, predict_files
+from pneumo.radiograph import Radiograph
 from pneumo.settings import ImageLimits
 
 LIMITS = ImageLimits()
@@ -102,3 +106,59 @@ def test_nothing_to_evaluate(
 ) -> None:
     with pytest.raises(ValueError, match="at least one image"):
         evaluate(predictor, test_split, tmp_path, limits=LIMITS)
+
+
+class Teller:
+    """Stands for a model that tells causes apart: it has its answers, in the order of asking."""
+
+    workers = 1
+
+    def __init__(self, card: ModelCard, answers: list[tuple[float, float, float]]) -> None:
+        self.bundle = SimpleNamespace(card=card)
+        self._answers = iter(answers)
+
+    def predict(self, film: Radiograph) -> Prediction:
+        normal, bacterial, viral = next(self._answers)
+        nothing = np.zeros((7, 7), np.float32)
+        return Prediction(
+            logit=float(np.log((bacterial + viral) / normal)),
+            probability=bacterial + viral,
+            threshold=0.375,
+            cause={
+                "bacterial": bacterial / (bacterial + viral),
+                "viral": viral / (bacterial + viral),
+            },
+            flags=(),
+            heat_map=nothing,
+            heat_map_normal=nothing,
+            milliseconds=1.0,
+            model="teller",
+            model_digest="0",
+        )
+
+
+ANSWERS = [(0.6, 0.3, 0.1), (0.4, 0.3, 0.3), (0.2, 0.5, 0.3), (0.3, 0.3, 0.4), (0.1, 0.2, 0.7)]
+
+
+def test_causes_by_hand(card: ModelCard, sample_root: Path, test_split: pd.DataFrame) -> None:
+    three = dataclasses.replace(card, recipe=card.recipe | {"classes": 3})
+    subtypes = ["normal", "normal", "bacterial", "bacterial", "viral"]
+    images = test_split[:5].assign(subtype=subtypes)
+    teller = Teller(three, ANSWERS)
+    result = evaluate(teller, images, sample_root, limits=LIMITS)  # type: ignore[arg-type]
+    assert result.causes is not None
+    # The likeliest: normal, normal, bacterial, viral, viral; the second though pneumonia has 0.6.
+    assert result.causes.confusion == ((2, 0, 0), (0, 1, 1), (0, 0, 1))
+    assert result.causes.accuracy == 4 / 5
+    assert list(result.predictions["verdict"]) == ["PNEUMONIA"] * 5  # from 0.375 on
+
+
+@pytest.mark.parametrize(("classes", "subtype"), [(2, "viral"), (3, "unknown")])
+def test_no_causes(
+    card: ModelCard, sample_root: Path, test_split: pd.DataFrame, classes: int, subtype: str
+) -> None:
+    """Neither of a model that does not tell them apart, nor of films whose cause nobody knows."""
+    images = test_split[:5].assign(subtype=["normal"] * 4 + [subtype])
+    teller = Teller(dataclasses.replace(card, recipe=card.recipe | {"classes": classes}), ANSWERS)
+    result = evaluate(teller, images, sample_root, limits=LIMITS)  # type: ignore[arg-type]
+    assert result.causes is None
