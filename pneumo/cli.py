@@ -18,19 +18,28 @@ import cv2
 from pneumo import figures, radiograph, settings
 from pneumo.datasets import catalog, kaggle, sample_set, sources
 from pneumo.datasets.sources import Dataset, Source
+from pneumo.evaluation.metrics import CLASSES
+from pneumo.evaluation.stress import StressFigure
 from pneumo.inference import bundle
 from pneumo.inference.card import Measurement
 from pneumo.inference.predictor import Predictor
-from pneumo.inference.scoring import FilePrediction, evaluate, predict_files, rows_of_split
+from pneumo.inference.scoring import (
+    FilePrediction,
+    evaluate,
+    predict_files,
+    rows_of_split,
+    stress_test,
+)
 from pneumo.settings import Settings
-from pneumo.training import launcher, recipe, runs
+from pneumo.training import launcher, pace, queue, recipe, runs
+from pneumo.training.backbones import BACKBONES
 from pneumo.training.recipe import Recipe
 from pneumo.training.runs import Run
+from pneumo.training.tracking import Tracking
 
 EXPECTED_ERRORS = (
     sources.DatasetUnavailable,
     bundle.BundleError,
-    launcher.TrainingUnderWay,
     runs.UnknownRun,
     ValueError,  # our own rules: argument, rule, received value
     OSError,
@@ -92,21 +101,31 @@ def data_list(options: argparse.Namespace, installation: Settings) -> int:
 
 
 def train(options: argparse.Namespace, installation: Settings) -> int:
-    """Start a training and follow it; Ctrl-C asks it to stop and keep what it has learned."""
+    """Queue a training and follow it; Ctrl-C asks it to stop and keep what it has learned."""
     if options.output:
         bundle.check_target(options.output)
+    chosen = _recipe(options, installation)
     dataset = _dataset(options.data, installation)
+    catalogue = _catalog(dataset, installation)
+    if options.estimate:
+        return _estimate(options, installation, chosen, dataset, catalogue)
     run = launcher.start(
         installation,
-        recipe=_recipe(options),
+        recipe=chosen,
         dataset=dataset,
-        catalog=_catalog(dataset, installation),
+        catalog=catalogue,
+        tracking=Tracking.requested(tensorboard=options.tensorboard),
     )
     _tell(f"Run {run.name}")
+    return _follow(options, installation, run)
+
+
+def _follow(options: argparse.Namespace, installation: Settings, run: Run) -> int:
+    """Tell what becomes of a run; its exit code."""
     if options.detach:
         _answer(options, _describe_run(run), run.name)
         return 0
-    _follow_run(run)
+    _follow_run(run, installation)
     state = run.state
     succeeded = state.status in ("finished", "stopped")
     _answer(options, _describe_run(run), _summary(run) if succeeded else "")
@@ -136,12 +155,97 @@ def runs_show(options: argparse.Namespace, installation: Settings) -> int:
 
 
 def runs_stop(options: argparse.Namespace, installation: Settings) -> int:
-    """Ask a run to stop after the step at hand."""
+    """Ask a run to stop after the step at hand, or take it out of the queue."""
     run = runs.find(installation, options.run)
-    if run.state.status not in runs.ACTIVE:
-        raise ValueError(f"Only a run under way can be stopped. {run.name} is {run.state.status}.")
+    status = run.state.status
+    if status == "queued":
+        queue.cancel(run, installation)
+        _answer(options, _describe_run(run), f"{run.name} was taken out of the queue.")
+        return 0
+    if status not in runs.ACTIVE:
+        raise ValueError(f"Only a run under way can be stopped. {run.name} is {status}.")
     run.request_stop()
     _answer(options, _describe_run(run), f"{run.name} is asked to stop; it keeps its model.")
+    return 0
+
+
+def runs_resume(options: argparse.Namespace, installation: Settings) -> int:
+    """Go on with a run that ended before its time, from its last complete epoch."""
+    run = runs.find(installation, options.run)
+    queue.append(run, installation)
+    return _follow(options, installation, run)
+
+
+def runs_move(options: argparse.Namespace, installation: Settings) -> int:
+    """Give a queued run another place in the queue."""
+    queue.move(runs.find(installation, options.run), installation, place=options.place)
+    names = [run.name for run in queue.waiting(installation)]
+    lines = [f"{place}. {name}" for place, name in enumerate(names, start=1)]
+    _answer(options, names, "\n".join(lines))
+    return 0
+
+
+def runs_delete(options: argparse.Namespace, installation: Settings) -> int:
+    """Delete a run that has ended, with its model."""
+    run = runs.find(installation, options.run)
+    runs.delete(run)
+    _answer(options, {"deleted": run.name}, f"{run.name} is deleted.")
+    return 0
+
+
+def runs_compare(options: argparse.Namespace, installation: Settings) -> int:
+    """Two finished runs: what their recipes differ in, and a paired test of their answers."""
+    first, second = (runs.find(installation, name) for name in (options.first, options.second))
+    differences = recipe.differences(first.recipe, second.recipe)
+    result = runs.compare(first, second)
+    auc_p_value = "unknown" if result.auc_p_value is None else f"{result.auc_p_value:.3g}"
+    lines = [f"{it.setting:<24} {it.first!s:>14} {it.second!s:>14}" for it in differences]
+    lines += [
+        "",
+        f"On {result.images:,} validation images of both:",
+        f"AUC       {result.first_auc:.4f} and {result.second_auc:.4f}, difference "
+        f"{result.auc_difference:+.4f} [{result.auc_difference_interval.low:+.4f}, "
+        f"{result.auc_difference_interval.high:+.4f}], p = {auc_p_value} (DeLong)",
+        f"accuracy  {result.first_accuracy:.4f} and {result.second_accuracy:.4f}, only one right "
+        f"on {result.only_first_correct} and {result.only_second_correct}, "
+        f"p = {result.verdict_p_value:.3g} (McNemar)",
+    ]
+    answer = {
+        "first": first.name,
+        "second": second.name,
+        "differences": [dataclasses.asdict(it) for it in differences],
+        "comparison": dataclasses.asdict(result),
+    }
+    _answer(options, answer, "\n".join(lines))
+    return 0
+
+
+def recipes_list(options: argparse.Namespace, installation: Settings) -> int:
+    """The presets and the recipes of one's own."""
+    names = [*recipe.PRESETS, *recipe.saved(installation)]
+    _answer(options, names, "\n".join(names))
+    return 0
+
+
+def recipes_show(options: argparse.Namespace, installation: Settings) -> int:
+    """A recipe as JSON, to start one's own from."""
+    print(recipe.find(installation, options.recipe).to_json())
+    return 0
+
+
+def recipes_save(options: argparse.Namespace, installation: Settings) -> int:
+    """Check the recipe in a JSON file and keep it under its name."""
+    path = recipe.save(installation, recipe.read(options.file))
+    _answer(options, {"recipe": path.stem, "file": str(path)}, f"{path.stem}: {path}")
+    return 0
+
+
+def recipes_diff(options: argparse.Namespace, installation: Settings) -> int:
+    """What two recipes differ in."""
+    first, second = (recipe.find(installation, it) for it in (options.first, options.second))
+    found = recipe.differences(first, second)
+    lines = [f"{it.setting:<28} {it.first!s:>16} {it.second!s:>16}" for it in found]
+    _answer(options, [dataclasses.asdict(it) for it in found], "\n".join(lines))
     return 0
 
 
@@ -184,9 +288,23 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
     )
     for file in result.unreadable:
         _tell(f"Left out {file.path}: {file.error}")
+    stressed: list[StressFigure] = []
+    if options.stress:
+        stressed = stress_test(
+            predictor,
+            images,
+            dataset.root,
+            limits=installation.image_limits,
+            progress=_progress("Under nuisances"),
+        )
     if options.record is not None:
         measurement = Measurement(
-            data=dataset.name, split=options.split, metrics=result.metrics, note=options.record
+            data=dataset.name,
+            split=options.split,
+            metrics=result.metrics,
+            note=options.record,
+            causes=result.causes,
+            stress=tuple(stressed),
         )
         card = predictor.bundle.card.with_measurement(measurement)
         bundle.write_card(predictor.bundle.folder, card)
@@ -205,6 +323,22 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
     shown = ("roc_auc", "accuracy", "sensitivity", "specificity", "loss")
     lines = [f"{options.split}: {result.metrics.images} images of {dataset.name}"]
     lines += [f"{name:<12} {metrics[name]:.4f}" for name in shown if metrics[name] is not None]
+    if stressed:
+        answer["stress"] = [dataclasses.asdict(figure) for figure in stressed]
+        lines += ["", f"{'nuisance':<24} AUC    sens.  spec.  flipped"]
+        lines += [
+            f"{it.nuisance:<24} "
+            + "  ".join(
+                "    –" if number is None else f"{number:.3f}"
+                for number in (it.roc_auc, it.sensitivity, it.specificity, it.flipped)
+            )
+            for it in stressed
+        ]
+    if result.causes is not None:
+        answer["causes"] = dataclasses.asdict(result.causes)
+        recalls = zip(CLASSES, result.causes.recalls, strict=True)
+        lines.append(f"three classes: accuracy {result.causes.accuracy:.4f}")
+        lines += [f"recall {name:<9} {recall:.4f}" for name, recall in recalls]
     _answer(options, answer, "\n".join(lines))
     return 0
 
@@ -255,28 +389,62 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument(
         "--recipe",
         default="quick",
-        help=f"{', '.join(recipe.PRESETS)}, or a JSON file (default: quick)",
+        help=f"{', '.join(recipe.PRESETS)}, one of your own, or a JSON file (default: quick)",
     )
     training.add_argument("--name", help="a name of your own for the run")
-    training.add_argument("--start", choices=recipe.STARTING_WEIGHTS, help="weights to start from")
     training.add_argument(
-        "--epochs", type=int, help="passes over the films (default: the recipe's)"
+        "--start",
+        metavar="WEIGHTS",
+        help=f"{', '.join(recipe.STARTING_WEIGHTS)}, or {recipe.EARLIER_RUN}NAME",
+    )
+    training.add_argument("--backbone", metavar="NAME", help=", ".join(BACKBONES))
+    training.add_argument(
+        "--classes", type=int, help="2, or 3 to tell bacterial from viral pneumonia"
+    )
+    training.add_argument(
+        "--epochs", type=int, help="passes over the films in the last phase of the recipe"
     )
     training.add_argument("--batch-size", type=int, help="films a step")
-    training.add_argument("--learning-rate", type=float, help="of Adam")
+    training.add_argument(
+        "--learning-rate", type=float, help="of Adam, at its highest in the last phase"
+    )
     training.add_argument("--seed", type=int, help="of the split, the weights and the augmentation")
     training.add_argument(
         "--output", type=Path, metavar="DIR", help="also write the model to this folder"
     )
-    training.add_argument("--detach", action="store_true", help="return at once")
+    training.add_argument(
+        "--estimate", action="store_true", help="only say how long it would take here"
+    )
+    training.add_argument(
+        "--tensorboard", action="store_true", help="write event files for TensorBoard too"
+    )
+    _add_detach(training)
 
-    run = commands.add_parser("runs", help="list, show and stop trainings")
+    run = commands.add_parser("runs", help="list, show, stop, resume, compare trainings")
     run_commands = run.add_subparsers(required=True, metavar="COMMAND")
     add(run_commands, "list", runs_list)
-    for name, command in (("show", runs_show), ("stop", runs_stop)):
-        add(run_commands, name, command).add_argument(
-            "run", nargs="?", default="latest", help="default: the newest"
-        )
+    for name, command in (("show", runs_show), ("stop", runs_stop), ("resume", runs_resume)):
+        parsed = add(run_commands, name, command)
+        parsed.add_argument("run", nargs="?", default="latest", help="default: the newest")
+        if command is runs_resume:
+            parsed.add_argument("--output", type=Path, help=argparse.SUPPRESS)
+            _add_detach(parsed)
+    moving = add(run_commands, "move", runs_move)
+    moving.add_argument("run")
+    moving.add_argument("place", type=int, help="1 is the next to start")
+    add(run_commands, "delete", runs_delete).add_argument("run")
+    comparing = add(run_commands, "compare", runs_compare)
+    comparing.add_argument("first")
+    comparing.add_argument("second")
+
+    kept = commands.add_parser("recipes", help="list, show, save and compare recipes")
+    recipe_commands = kept.add_subparsers(required=True, metavar="COMMAND")
+    add(recipe_commands, "list", recipes_list)
+    add(recipe_commands, "show", recipes_show).add_argument("recipe")
+    add(recipe_commands, "save", recipes_save).add_argument("file", type=Path)
+    differing = add(recipe_commands, "diff", recipes_diff)
+    differing.add_argument("first")
+    differing.add_argument("second")
 
     models = commands.add_parser("models", help="list models")
     add(models.add_subparsers(required=True, metavar="COMMAND"), "list", models_list)
@@ -291,6 +459,9 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     evaluation.add_argument(
+        "--stress", action="store_true", help="also under nuisances: stretch, blur, markers, …"
+    )
+    evaluation.add_argument(
         "--record", metavar="NOTE", help="write the figures into the model's card, with a note"
     )
 
@@ -301,6 +472,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     prediction.add_argument("files", nargs="+", type=Path, metavar="FILE")
     return parser
+
+
+def _add_detach(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--detach", action="store_true", help="return at once")
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -336,34 +511,40 @@ def _catalog(dataset: Dataset, installation: Settings) -> Any:
     )
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
-    if options.recipe in recipe.PRESETS:
-        chosen = recipe.PRESETS[options.recipe]
-    elif Path(options.recipe).is_file():
-        chosen = _read_recipe(Path(options.recipe))
-    else:
-        raise recipe.InvalidRecipe(
-            f"`recipe` must be one of {', '.join(recipe.PRESETS)}, or a JSON file. "
-            f"Received: {options.recipe!r}"
-        )
-    given = {name: getattr(options, name) for name in recipe.OPTIONS}
+def _recipe(options: argparse.Namespace, installation: Settings) -> Recipe:
+    chosen = recipe.find(installation, options.recipe)
+    given = {name: getattr(options, name) for name in chosen.options()}
     return chosen.changed(**{name: value for name, value in given.items() if value is not None})
 
 
-def _read_recipe(path: Path) -> Recipe:
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise recipe.InvalidRecipe(f"{path} is not JSON: {error}") from None
-    return recipe.from_dict(values)
+def _estimate(
+    options: argparse.Namespace,
+    installation: Settings,
+    chosen: Recipe,
+    dataset: Dataset,
+    catalogue: Any,
+) -> int:
+    """Say how long a training would take on this machine."""
+    _tell("Measuring the pace of this machine")
+    rows = launcher.split(catalogue, chosen)
+    counts = rows["split"].value_counts()
+    images = [dataset.root / path for path in rows["path"].head(pace.SAMPLE)]
+    duration = pace.measure(chosen, installation, images=images).duration(
+        chosen, train=int(counts["train"]), validation=int(counts["validation"])
+    )
+    minutes, seconds = divmod(round(duration), 60)
+    _answer(options, {"seconds": round(duration, 1)}, f"About {minutes}:{seconds:02d} minutes")
+    return 0
 
 
-def _follow_run(run: Run) -> None:
+def _follow_run(run: Run, installation: Settings) -> None:
     """Tell what a run does until it ends."""
-    told, activity = 0, ""
+    told, activity = len(run.epochs()), ""
     while True:
         try:
             state = run.state
+            if state.status == "queued":
+                queue.ensure_worker(installation)
             if state.activity != activity:
                 activity = state.activity
                 _tell(activity)
@@ -374,12 +555,15 @@ def _follow_run(run: Run) -> None:
                     f"AUC {row['train_auc']:.4f}  validation loss {row['validation_loss']:.4f}  "
                     f"AUC {row['validation_auc']:.4f}"
                 )
-            if state.status not in runs.ACTIVE:
+            if state.status not in runs.PENDING:
                 return
             time.sleep(0.3)
         except KeyboardInterrupt:
             _tell("Asked to stop; the model is being kept.")
-            run.request_stop()
+            if state.status == "queued":
+                queue.cancel(run, installation)
+            else:
+                run.request_stop()
 
 
 def _follow_download(installation: Settings) -> None:
@@ -409,12 +593,19 @@ def _describe_run(run: Run) -> dict[str, Any]:
         "run": run.name,
         "status": state.status,
         "message": state.message,
-        "recipe": run.recipe.name,
+        "recipe": _recipe_name(run),
         "epochs_done": len(epochs),
         "last_epoch": epochs[-1] if epochs else None,
         "bundle": str(run.bundle) if finished else None,
         "log": str(run.folder / "log.txt"),
     }
+
+
+def _recipe_name(run: Run) -> str | None:
+    try:
+        return run.recipe.name
+    except recipe.InvalidRecipe:  # of a release that wrote recipes otherwise
+        return None
 
 
 def _describe_prediction(file: FilePrediction) -> dict[str, Any]:
@@ -426,6 +617,7 @@ def _describe_prediction(file: FilePrediction) -> dict[str, Any]:
         "verdict": prediction.verdict,
         "probability": prediction.probability,
         "logit": prediction.logit,
+        "cause": prediction.cause,
         "flags": list(prediction.flags),
     }
 

@@ -39,7 +39,13 @@ def to_litert(network: keras.Model, path: Path) -> None:
 
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".litert-") as folder:
         saved_model, exported = str(Path(folder) / "saved_model"), Path(folder) / "model.tflite"
-        tf.saved_model.save(tf.Module(), saved_model, signatures=serve.get_concrete_function())
+        tf.saved_model.save(
+            tf.Module(),
+            saved_model,
+            signatures=serve.get_concrete_function(),
+            # Those of EfficientNet's swish cannot be saved, and nobody learns from the file.
+            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+        )
         exported.write_bytes(tf.lite.TFLiteConverter.from_saved_model(saved_model).convert())
         exported.replace(path)
 
@@ -51,6 +57,9 @@ def largest_logit_difference(network: keras.Model, litert: Path, pictures: np.nd
         network: gives "logit" for radiographs of shape (batch, size, size, 1).
         pictures: uint8, shape (images, size, size).
     """
-    expected = network.predict_on_batch(pictures[..., np.newaxis].astype(np.float32))["logit"]
+    # Not `predict_on_batch`, which answers once for each device of a mirrored network; and
+    # compiled, since an eager call keeps every layer's output until the end.
+    answer = tf.function(lambda radiographs: network(radiographs, training=False)["logit"])
+    expected = answer(tf.constant(pictures[..., np.newaxis], tf.float32)).numpy()
     pool = InterpreterPool(litert, workers=1, batch=len(pictures))
     return float(np.max(np.abs(expected - pool.run(pictures)["logit"])))

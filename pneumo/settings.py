@@ -52,6 +52,11 @@ class Settings:
         return self.home / "runs"
 
     @property
+    def recipes(self) -> Path:
+        """The user's own recipes, a JSON file each."""
+        return self.home / "recipes"
+
+    @property
     def datasets(self) -> Path:
         """Generated and downloaded data sets."""
         return self.home / "datasets"
@@ -103,14 +108,17 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A hidden name to write to; the file takes its own name when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A hidden name to write to; the file takes its own name when the block ends well.
+
+    The folder must be there: one that was deleted on purpose is not made again.
+    """
     temporary = path.with_name(f".{uuid.uuid4().hex}-{path.name}")
     try:
         yield temporary

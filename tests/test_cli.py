@@ -1,5 +1,6 @@
 """The command line: what it prints where, in words and in JSON, and its exit codes."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,17 +10,24 @@ from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from pneumo import cli, radiograph
-from pneumo.datasets import kaggle, sample_set
+from pneumo.background import ProcessIdentity
+from pneumo.datasets import catalog, kaggle, sample_set
 from pneumo.datasets.sample_set import Counts
+from pneumo.evaluation.metrics import measure_causes
 from pneumo.inference import bundle
 from pneumo.inference.predictor import Predictor
+from pneumo.inference.scoring import Evaluation
 from pneumo.settings import REPOSITORY, Settings
-from pneumo.training import launcher, runs
-from pneumo.training.recipe import QUICK, SEED, Recipe
-from pneumo.training.runs import Run, RunState, TrainingData
+from pneumo.training import launcher, pace, queue, runs
+from pneumo.training import recipe as recipes
+from pneumo.training.pace import Pace, PaceUnknown
+from pneumo.training.recipe import BEST, QUICK, SEED, Phase, Recipe
+from pneumo.training.runs import Run, RunState, TrainingData, ValidationAnswer
+from pneumo.training.tracking import Tracking
 from tests.conftest import Training
 
 
@@ -140,19 +148,24 @@ class Recorded(Exception):
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
     """Recipes that trainings would have been started with."""
-    recipes: list[Recipe] = []
+    started: list[Recipe] = []
 
     def start(installation: Settings, *, recipe: Recipe, **data: Any) -> Run:
-        recipes.append(recipe)
+        started.append(recipe)
         raise Recorded
 
     monkeypatch.setattr(launcher, "start", start)
-    return recipes
+    return started
 
 
 def test_options_change_the_recipe(
-    pneumo: Command, sample_root: Path, tmp_path: Path, recorded: list[Recipe]
+    pneumo: Command,
+    installation: Settings,
+    sample_root: Path,
+    tmp_path: Path,
+    recorded: list[Recipe],
 ) -> None:
+    recipes.save(installation, BEST.changed(name="Our own"))
     written = tmp_path / "mine.json"
     written.write_text(SEED.changed(name="mine", epochs=3).to_json())
     train = ("train", "--data", sample_root)
@@ -162,6 +175,9 @@ def test_options_change_the_recipe(
         ("--recipe", written, "--epochs", "9"),
         ("--name", "x", "--start", "shipped", "--batch-size", "7", "--learning-rate", "0.5"),
         ("--seed", "3"),
+        ("--recipe", "best", "--epochs", "2", "--learning-rate", "0.001"),
+        ("--backbone", "DenseNet121", "--classes", "3", "--start", "run:x"),
+        ("--recipe", "our-own", "--start", "random"),
     ):
         with pytest.raises(Recorded):
             pneumo(*train, *arguments)
@@ -171,16 +187,53 @@ def test_options_change_the_recipe(
         SEED.changed(name="mine", epochs=9),
         QUICK.changed(name="x", start="shipped", batch_size=7, learning_rate=0.5),
         QUICK.changed(seed=3),
+        # Of the last phase: the first stays as it is.
+        BEST.changed(
+            phases=(
+                BEST.phases[0],
+                dataclasses.replace(BEST.phases[1], epochs=2, learning_rate=0.001),
+            )
+        ),
+        QUICK.changed(backbone="DenseNet121", classes=3, start="run:x"),
+        BEST.changed(name="Our own", start="random"),
     ]
+
+
+@pytest.mark.parametrize(("arguments", "tensorboard"), [([], False), (["--tensorboard"], True)])
+def test_who_is_told_of_a_training(
+    pneumo: Command,
+    sample_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    tensorboard: bool,
+) -> None:
+    asked: list[Tracking] = []
+
+    def start(installation: Settings, *, tracking: Tracking, **others: Any) -> Run:
+        asked.append(tracking)
+        raise Recorded
+
+    monkeypatch.setattr(launcher, "start", start)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    with pytest.raises(Recorded):
+        pneumo("train", "--data", sample_root, *arguments)
+    assert asked == [Tracking(tensorboard=tensorboard, mlflow_tracking_uri="http://127.0.0.1:5000")]
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["--epochs", "0"], "`epochs` must be a whole number between 1 and 1000. Received: epoch"),
-        (["--recipe", "tutorial"], "`recipe` must be one of quick, seed, or a JSON file."),
+        (["--recipe", "tutorial"], "`recipe` must be one of quick, best, seed, or a JSON file."),
+        (
+            ["--start", "scratch"],
+            "`start` must be one of ('imagenet', 'shipped', 'auto', 'random')",
+        ),
+        (["--backbone", "VGG16"], "`backbone` must be one of ('MobileNetV2', "),
+        (["--classes", "4"], "`classes` must be 2 or 3. Received: classes=4"),
+        (["--recipe", "NUMBER"], "`name` must be 1 to 40 characters. Received: name=7"),
         (["--recipe", "LIST"], "fields of `Recipe`"),
-        (["--recipe", "BROKEN"], "BROKEN is not JSON"),
+        (["--recipe", "BROKEN"], "BROKEN must be a JSON file. Received: "),
     ],
 )
 def test_recipes_that_are_refused(
@@ -194,6 +247,7 @@ def test_recipes_that_are_refused(
     monkeypatch.chdir(tmp_path)
     Path("LIST").write_text("[1]")
     Path("BROKEN").write_text('{"name":')
+    Path("NUMBER").write_text('{"name": 7}')
     code, out, err = pneumo("train", "--data", sample_root, *arguments)
     assert (code, out) == (1, "")
     assert complaint in err and "Traceback" not in err
@@ -232,17 +286,291 @@ def test_runs_stop(pneumo: Command, installation: Settings, at_home: Training) -
     assert err.endswith(f"can be stopped. {at_home.run.name} is finished.\n")
 
 
-def test_runs_stop_of_a_run_under_way(pneumo: Command, installation: Settings) -> None:
+def make_run(
+    installation: Settings,
+    status: runs.Status = "queued",
+    *,
+    recipe: Recipe = QUICK,
+    message: str = "",
+) -> Run:
+    """A run that says of itself to be so far, and whose process, if it has one, is this."""
     data = TrainingData(
         name="films", synthetic=True, population="", credit="", fingerprint="f", counts={}
     )
-    run = runs.create(installation, recipe=QUICK, data=data, images=[])
-    runs.write_state(run.folder, RunState(status="running"))
+    run = runs.create(installation, recipe=recipe, data=data, images=[])
+    runs.write_state(run.folder, RunState(status=status, message=message))
+    process = psutil.Process()
+    ProcessIdentity(pid=process.pid, created=process.create_time()).save(run.process_file)
+    return run
+
+
+@pytest.fixture
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """Nobody works the queue off; gives how often somebody was called for."""
+    called: list[Settings] = []
+    monkeypatch.setattr(queue, "ensure_worker", called.append)
+    return called
+
+
+def test_runs_stop_of_a_run_under_way(pneumo: Command, installation: Settings) -> None:
+    run = make_run(installation, "running")
     code, out, _ = pneumo("runs", "stop", "--json")
     assert (code, json.loads(out)["status"]) == (0, "stopping")
     assert run.stop_requested
     code, out, _ = pneumo("runs", "stop")
     assert (code, out) == (0, f"{run.name} is asked to stop; it keeps its model.\n")
+
+
+def test_runs_stop_of_a_queued_run(pneumo: Command, installation: Settings) -> None:
+    run = make_run(installation)
+    code, out, _ = pneumo("runs", "stop", run.name)
+    assert (code, out) == (0, f"{run.name} was taken out of the queue.\n")
+    assert run.state.status == "cancelled" and not run.stop_requested
+
+
+def test_runs_move(pneumo: Command, installation: Settings) -> None:
+    first, second, third = (
+        make_run(installation, recipe=QUICK.changed(name=name)) for name in ("a", "b", "c")
+    )
+    code, out, _ = pneumo("runs", "move", third.name, "1")
+    assert code == 0
+    assert out.splitlines() == [f"1. {third.name}", f"2. {first.name}", f"3. {second.name}"]
+    code, out, _ = pneumo("runs", "move", third.name, "9", "--json")
+    assert (code, json.loads(out)) == (0, [first.name, second.name, third.name])
+    runs.write_state(first.folder, RunState(status="running"))
+    for place, complaint in (("1", "can be moved or cancelled"), ("0", "`place` must be at least")):
+        code, out, err = pneumo("runs", "move", first.name, place)
+        assert (code, out) == (1, "") and complaint in err
+
+
+def test_runs_resume(pneumo: Command, installation: Settings, no_worker: list[Settings]) -> None:
+    run = make_run(installation, "stopped", message="Stopped after 3")
+    run.request_stop()
+    code, out, _ = pneumo("runs", "resume", "--detach")
+    assert (code, out) == (0, f"{run.name}\n")
+    assert run.state.status == "queued" and not run.stop_requested
+    assert queue.waiting(installation) == [run] and len(no_worker) == 1
+
+
+def test_a_resumed_run_is_followed_from_where_it_goes_on(
+    pneumo: Command, installation: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(installation, "failed")
+    figures = "train_loss,train_auc,validation_loss,validation_auc"
+    table = f"epoch,{figures}\n1,0.5,0.75,0.625,0.5\n"
+    (run.folder / "epochs.csv").write_text(table)
+
+    calls: list[Settings] = []
+
+    def work(settings: Settings) -> None:
+        calls.append(settings)
+        if len(calls) == 1:  # by whoever queued it; again by whoever follows it
+            return
+        (run.folder / "epochs.csv").write_text(f"{table}2,0.25,0.875,0.5,0.75\n")
+        runs.write_state(run.folder, RunState(status="failed", message="Once more."))
+
+    monkeypatch.setattr(queue, "ensure_worker", work)
+    code, out, err = pneumo("runs", "resume", run.name)
+    assert (code, out) == (1, "")
+    assert [line for line in err.splitlines() if line.startswith("epoch")] == [
+        "epoch   2  loss 0.2500  AUC 0.8750  validation loss 0.5000  AUC 0.7500"
+    ]
+    assert "pneumo: the training failed: Once more." in err
+
+
+def test_a_finished_run_is_not_resumed(pneumo: Command, at_home: Training) -> None:
+    code, out, err = pneumo("runs", "resume", at_home.run.name)
+    assert (code, out) == (1, "")
+    assert err.endswith(f"can be resumed. {at_home.run.name} is finished.\n")
+
+
+def test_runs_delete(pneumo: Command, installation: Settings) -> None:
+    run, other = make_run(installation, "failed"), make_run(installation)
+    code, out, _ = pneumo("runs", "delete", run.name, "--json")
+    assert (code, json.loads(out)) == (0, {"deleted": run.name})
+    assert runs.all_runs(installation) == [other]
+    code, out, err = pneumo("runs", "delete", other.name)
+    assert (code, out) == (1, "") and "stop or cancel it first" in err
+    assert runs.all_runs(installation) == [other]
+    runs.write_state(other.folder, RunState(status="stopped"))
+    code, out, _ = pneumo("runs", "delete", other.name)
+    assert (code, out) == (0, f"{other.name} is deleted.\n")
+    code, _, _ = pneumo("runs", "delete")  # never just the newest
+    assert code == 2
+
+
+def test_runs_compare(pneumo: Command, installation: Settings) -> None:
+    probabilities = {"first": [0.9, 0.4, 0.3, 0.6], "second": [0.8, 0.7, 0.2, 0.1]}
+    made = {}
+    for name, values in probabilities.items():
+        seed = {"first": 0, "second": 1}[name]
+        run = make_run(
+            installation, "finished", recipe=QUICK.changed(name=name, batch_size=8 + seed)
+        )
+        answers = [
+            ValidationAnswer(
+                path=f"{number}.png",
+                digest=str(number),
+                label="PNEUMONIA" if number < 2 else "NORMAL",
+                logit=0.0,
+                probability=value,
+            )
+            for number, value in enumerate(values)
+        ]
+        runs.write_rows(run.folder / "validation.csv", ValidationAnswer, answers)
+        made[name] = run
+    first, second = made["first"].name, made["second"].name
+    code, out, _ = pneumo("runs", "compare", first, second, "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert (answer["first"], answer["second"]) == (first, second)
+    assert answer["differences"] == [
+        {"setting": "name", "first": "first", "second": "second"},
+        {"setting": "batch_size", "first": 8, "second": 9},
+    ]
+    # The first has the second film below the fourth, and is wrong about both.
+    found = answer["comparison"]
+    assert (found["images"], found["first_auc"], found["second_auc"]) == (4, 0.75, 1)
+    assert (found["first_accuracy"], found["second_accuracy"]) == (0.5, 1)
+    assert (found["only_first_correct"], found["only_second_correct"]) == (0, 2)
+    code, out, _ = pneumo("runs", "compare", first, second)
+    assert code == 0
+    for words in ("batch_size", "On 4 validation images", "AUC       0.7500 and 1.0000", "McNemar"):
+        assert words in out
+    queued = make_run(installation)
+    code, out, err = pneumo("runs", "compare", first, queued.name)
+    assert (code, out) == (1, "") and f"{queued.name} is queued" in err
+
+
+def test_two_runs_that_cannot_tell(pneumo: Command, installation: Settings) -> None:
+    """One film of each class: DeLong's test has no answer, and the command has one."""
+    names = []
+    for values in ([0.9, 0.3], [0.2, 0.4]):
+        run = make_run(installation, "finished")
+        answers = [
+            ValidationAnswer(path="", digest=label, label=label, logit=0.0, probability=value)
+            for label, value in zip(("PNEUMONIA", "NORMAL"), values, strict=True)
+        ]
+        runs.write_rows(run.folder / "validation.csv", ValidationAnswer, answers)
+        names.append(run.name)
+    code, out, _ = pneumo("runs", "compare", *names)
+    assert code == 0 and "difference -1.0000" in out and "p = unknown (DeLong)" in out
+    code, out, _ = pneumo("runs", "compare", *names, "--json")
+    assert code == 0 and json.loads(out)["comparison"]["auc_p_value"] is None
+
+
+# How long it would take -----------------------------------------------------------------
+
+
+def test_an_estimate(
+    pneumo: Command,
+    installation: Settings,
+    sample_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[Recipe, list[Path]]] = []
+
+    def measure(recipe: Recipe, settings: Settings, *, images: list[Path]) -> Pace:
+        asked.append((recipe, images))
+        return Pace(
+            startup=60.0,
+            reading=0.1,
+            features=0.0,
+            head_step=1.0,
+            fine_tuning_steps=(0.0,),
+            evaluation=0.0,
+            writing=5.0,
+        )
+
+    monkeypatch.setattr(pace, "measure", measure)
+    rows = launcher.split(catalog.build(sample_root), QUICK)
+    steps = -(-int((rows["split"] == "train").sum()) // 64)
+    expected = 60 + 100 * 0.1 + 3 * steps * 1.0 + 5
+    train = ("train", "--data", sample_root, "--epochs", "3", "--estimate")
+    code, out, _ = pneumo(*train, "--json")
+    assert (code, json.loads(out)) == (0, {"seconds": pytest.approx(expected)})
+    code, out, _ = pneumo(*train)
+    minutes, seconds = divmod(round(expected), 60)
+    assert (code, out) == (0, f"About {minutes}:{seconds:02d} minutes\n")
+    assert runs.all_runs(installation) == []  # nothing was started
+    recipe, images = asked[0]
+    assert recipe == QUICK.changed(epochs=3)
+    assert len(images) == pace.SAMPLE and all(path.is_file() for path in images)
+
+
+def test_a_pace_that_cannot_be_measured(
+    pneumo: Command, sample_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(*arguments: object, **options: object) -> Pace:
+        raise PaceUnknown("The pace of this machine could not be measured. See log.txt.")
+
+    monkeypatch.setattr(pace, "measure", measure)
+    code, out, err = pneumo("train", "--data", sample_root, "--estimate")
+    assert (code, out) == (1, "")
+    assert err.endswith("pneumo: The pace of this machine could not be measured. See log.txt.\n")
+
+
+# Recipes --------------------------------------------------------------------------------
+
+
+def test_recipes_of_a_fresh_home(pneumo: Command) -> None:
+    assert pneumo("recipes", "list") == (0, "quick\nbest\nseed\n", "")
+    code, out, _ = pneumo("recipes", "list", "--json")
+    assert (code, json.loads(out)) == (0, ["quick", "best", "seed"])
+
+
+def test_a_recipe_of_ones_own(pneumo: Command, installation: Settings, tmp_path: Path) -> None:
+    code, out, _ = pneumo("recipes", "show", "best")
+    assert code == 0 and recipes.from_dict(json.loads(out)) == BEST
+    mine = json.loads(out) | {"name": "My own", "seed": 7}
+    (tmp_path / "mine.json").write_text(json.dumps(mine))
+    code, out, _ = pneumo("recipes", "save", tmp_path / "mine.json")
+    path = installation.recipes / "my-own.json"
+    assert (code, out) == (0, f"my-own: {path}\n")
+    code, out, _ = pneumo("recipes", "save", tmp_path / "mine.json", "--json")
+    assert (code, json.loads(out)) == (0, {"recipe": "my-own", "file": str(path)})
+    assert pneumo("recipes", "list")[1] == "quick\nbest\nseed\nmy-own\n"
+    code, out, _ = pneumo("recipes", "show", "my-own")
+    assert recipes.from_dict(json.loads(out)) == BEST.changed(name="My own", seed=7)
+
+
+def test_recipes_diff(pneumo: Command, tmp_path: Path) -> None:
+    other = QUICK.changed(name="other", phases=(*QUICK.phases, Phase(epochs=2)))
+    (tmp_path / "other.json").write_text(other.to_json())
+    code, out, _ = pneumo("recipes", "diff", "quick", tmp_path / "other.json", "--json")
+    found = {row["setting"]: (row["first"], row["second"]) for row in json.loads(out)}
+    assert code == 0
+    assert found["name"] == ("quick", "other") and found["phases.2.epochs"] == (None, 2)
+    code, out, _ = pneumo("recipes", "diff", "quick", tmp_path / "other.json")
+    assert code == 0
+    assert ["name", "quick", "other"] in [line.split() for line in out.splitlines()]
+    assert ["phases.2.epochs", "None", "2"] in [line.split() for line in out.splitlines()]
+    assert pneumo("recipes", "diff", "quick", "quick") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["show", "tutorial"], "`recipe` must be one of quick, best, seed, or a JSON file"),
+        (["diff", "quick", "tutorial"], "`recipe` must be one of"),
+        (["save", "nowhere.json"], "No such file"),
+        (["save", "BROKEN"], "BROKEN must be a JSON file"),
+        (["save", "PRESET"], "`name` must be another than a preset's (quick, best, seed)"),
+    ],
+)
+def test_what_recipes_refuse(
+    pneumo: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    complaint: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("BROKEN").write_text("{")
+    Path("PRESET").write_text(QUICK.to_json())
+    code, out, err = pneumo("recipes", *arguments)
+    assert (code, out) == (1, "")
+    assert complaint in err and "Traceback" not in err
 
 
 def test_a_training_that_fails(
@@ -251,11 +579,7 @@ def test_a_training_that_fails(
     sample_root: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    data = TrainingData(
-        name="films", synthetic=True, population="", credit="", fingerprint="f", counts={}
-    )
-    run = runs.create(installation, recipe=QUICK, data=data, images=[])
-    runs.write_state(run.folder, RunState(status="failed", message="No weights. Fetch them."))
+    run = make_run(installation, "failed", message="No weights. Fetch them.")
     monkeypatch.setattr(launcher, "start", lambda *arguments, **options: run)
     code, out, err = pneumo("train", "--data", sample_root)
     assert (code, out) == (1, "")
@@ -265,13 +589,41 @@ def test_a_training_that_fails(
     assert (code, json.loads(out)["status"]) == (1, "failed")
 
 
+@pytest.mark.parametrize(
+    ("status", "then"), [("queued", "cancelled"), ("running", "stopped"), ("starting", "stopped")]
+)
+def test_control_c_asks_for_a_stop(
+    pneumo: Command,
+    installation: Settings,
+    sample_root: Path,
+    no_worker: list[Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    status: runs.Status,
+    then: runs.Status,
+) -> None:
+    run = make_run(installation, status)
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 1:
+            raise KeyboardInterrupt
+        assert run.stop_requested  # the process hears it
+        runs.write_state(run.folder, RunState(status="stopped", message="Stopped after 2"))
+
+    monkeypatch.setattr(cli.time, "sleep", sleep)
+    monkeypatch.setattr(launcher, "start", lambda *arguments, **options: run)
+    code, _, err = pneumo("train", "--data", sample_root)
+    assert run.state.status == then
+    assert code == (0 if then == "stopped" else 1)
+    assert "Asked to stop" in err
+    assert len(no_worker) == (1 if status == "queued" else 0)
+
+
 def test_detached(
     pneumo: Command, installation: Settings, sample_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = TrainingData(
-        name="films", synthetic=True, population="", credit="", fingerprint="f", counts={}
-    )
-    run = runs.create(installation, recipe=QUICK, data=data, images=[])
+    run = make_run(installation)
     monkeypatch.setattr(launcher, "start", lambda *arguments, **options: run)
     code, out, _ = pneumo("train", "--data", sample_root, "--detach")
     assert (code, out) == (0, f"{run.name}\n")
@@ -363,6 +715,24 @@ def test_evaluate_records_in_the_card(pneumo: Command, at_home: Training, tmp_pa
     assert "films, half of it" in (copied.folder / "README.md").read_text()
 
 
+def test_evaluate_records_causes(
+    pneumo: Command, at_home: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    causes = measure_causes(np.array([0, 1, 2]), np.array([0, 1, 1]))
+    evaluate = cli.evaluate
+
+    def tell_apart(*arguments: Any, **options: Any) -> Evaluation:
+        return dataclasses.replace(evaluate(*arguments, **options), causes=causes)
+
+    monkeypatch.setattr(cli, "evaluate", tell_apart)
+    copied = bundle.copy(bundle.load(at_home.output), tmp_path / "recorded")
+    code, _, _ = pneumo(
+        "evaluate", "--model", copied.folder, "--data", at_home.root, "--record", ""
+    )
+    recorded = bundle.load(copied.folder).card.measurement("test")
+    assert code == 0 and recorded is not None and recorded.causes == causes
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -409,6 +779,7 @@ def test_predict_in_json(pneumo: Command, sample_root: Path, tmp_path: Path) -> 
             "verdict": expected.verdict,
             "probability": expected.probability,
             "logit": expected.logit,
+            "cause": {},
             "flags": list(expected.flags),
         }
     for answer in (answers[1], answers[3]):
@@ -458,7 +829,11 @@ def test_an_unknown_model(pneumo: Command, sample_root: Path) -> None:
         ["data"],
         ["predict"],
         ["train", "--epochs", "many"],
-        ["train", "--start", "random"],
+        ["train", "--classes", "both"],
+        ["runs", "move", "x"],
+        ["runs", "compare", "x"],
+        ["recipes"],
+        ["recipes", "diff", "quick"],
         ["evaluate", "--frobnicate"],
     ],
 )
@@ -471,7 +846,7 @@ def test_wrong_usage(pneumo: Command, arguments: list[str]) -> None:
 def test_help_names_every_command(pneumo: Command) -> None:
     code, out, _ = pneumo("--help")
     assert code == 0
-    for command in ("data", "train", "runs", "models", "evaluate", "predict"):
+    for command in ("data", "train", "runs", "recipes", "models", "evaluate", "predict"):
         assert f"    {command} " in out
 
 

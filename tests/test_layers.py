@@ -25,7 +25,9 @@ LAYERS = (
 LIGHT = (
     *("pneumo", "pneumo.cli", "pneumo.figures", "pneumo.radiograph", "pneumo.settings"),
     *("pneumo.datasets", "pneumo.evaluation", "pneumo.inference", "pneumo.training"),
-    *("pneumo.training.recipe", "pneumo.training.runs", "pneumo.training.launcher"),
+    *("pneumo.training.backbones", "pneumo.training.recipe", "pneumo.training.runs"),
+    *("pneumo.training.queue", "pneumo.training.launcher", "pneumo.training.pace"),
+    "pneumo.training.tracking",
 )
 """What pages and the command line import; everything in `training` else needs TensorFlow."""
 
@@ -119,6 +121,8 @@ def test_imports_of(module: str) -> None:
         ("pneumo.figures", "from streamlit.delta_generator import X", "imports Streamlit"),
         ("pneumo.datasets.catalog", "import tensorflow as tf", "tensorflow at module level"),
         ("pneumo.training.runs", "from keras import layers", "keras at module level"),
+        ("pneumo.training.queue", "from keras import layers", "keras at module level"),
+        ("pneumo.training.backbones", "import keras", "keras at module level"),
         ("pneumo.cli", "try:\n    import keras\nexcept ImportError:\n    pass", "at module level"),
         ("pages.train", "class C:\n    import tensorflow.nn", "tensorflow.nn at module level"),
     ],

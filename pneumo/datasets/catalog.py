@@ -34,6 +34,9 @@ _SUBTYPES = {"bacteria": "bacterial", "virus": "viral"}
 _PNEUMONIA_NAME = re.compile(r"(?P<patient>person\d+)_(?P<cause>bacteria|virus)_\d+", re.IGNORECASE)
 _NORMAL_NAME = re.compile(r"(?P<patient>(?:NORMAL\d*-)?IM-\d+)-\d+", re.IGNORECASE)
 
+EXAMINED_TOGETHER = 4096
+"""Files whose examinations wait at the same time: each waiting one takes memory."""
+
 # The name of a cache file changes with its columns.
 _CACHE_FORMAT = 1
 _CACHE_TYPES = {
@@ -232,6 +235,7 @@ def _contents(
     # A changed file has an old row as well; files of this listing are all that matters.
     contents = contents.merge(files[key])
     if cache_file is not None:
+        cache_file.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(cache_file) as temporary:
             contents.to_parquet(temporary)
     return contents
@@ -258,11 +262,14 @@ def _examine_all(
     step = max(1, len(paths) // 100)
     rows = []
     with ThreadPoolExecutor() as pool:
-        # `progress` is called from this thread: a page may draw in its own thread only.
-        for done, row in enumerate(pool.map(_examine, (root / path for path in paths)), start=1):
-            rows.append(row)
-            if progress is not None and (done % step == 0 or done == len(paths)):
-                progress(done, len(paths))
+        for start in range(0, len(paths), EXAMINED_TOGETHER):
+            part = paths[start : start + EXAMINED_TOGETHER]
+            # `progress` is called from this thread: a page may draw in its own thread only.
+            for row in pool.map(_examine, (root / path for path in part)):
+                rows.append(row)
+                done = len(rows)
+                if progress is not None and (done % step == 0 or done == len(paths)):
+                    progress(done, len(paths))
     return rows
 
 

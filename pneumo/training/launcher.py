@@ -1,61 +1,84 @@
-"""Start a training in a process of its own, which survives whoever started it."""
+"""From a data set and a recipe to a run in the queue."""
 
+import dataclasses
 import hashlib
 
 import pandas as pd
 
-from pneumo import background
 from pneumo.datasets.sources import Dataset
 from pneumo.datasets.splits import carve_validation
 from pneumo.settings import Settings
-from pneumo.training import runs
-from pneumo.training.recipe import Recipe
+from pneumo.training import queue, runs
+from pneumo.training.recipe import InvalidRecipe, Recipe
 from pneumo.training.runs import Run, TrainingData, TrainingImage
+from pneumo.training.tracking import Tracking, check
 
 
-class TrainingUnderWay(RuntimeError):
-    """Another training is running; two would starve each other."""
+def start(
+    settings: Settings,
+    *,
+    recipe: Recipe,
+    dataset: Dataset,
+    catalog: pd.DataFrame,
+    tracking: Tracking | None = None,
+) -> Run:
+    """Carve out the validation patients, make the run's folder, and queue it.
 
-
-def start(settings: Settings, *, recipe: Recipe, dataset: Dataset, catalog: pd.DataFrame) -> Run:
-    """Carve out the validation patients, make the run's folder, and launch its process.
+    Args:
+        tracking: which other tools are told of the steps and epochs; by default MLflow where
+            MLFLOW_TRACKING_URI is set.
 
     Raises:
-        TrainingUnderWay: one training at a time.
+        TrackerMissing: such a tool is not installed.
+        InvalidRecipe: the data set has not the classes that the recipe asks for.
         ValueError: the data set has no usable `train` split.
     """
-    active = runs.active_run(settings)
-    if active is not None:
-        raise TrainingUnderWay(
-            f"One training at a time: {active.name} is under way. Wait for it, or stop it with "
-            f"`python -m pneumo runs stop {active.name}`."
-        )
-    rows = carve_validation(catalog, share=recipe.validation_share, seed=recipe.seed)
-    rows = rows[rows["split"].isin(["train", "validation"])]
-    run = runs.create(
-        settings,
-        recipe=recipe,
-        data=describe(dataset, rows),
-        images=[
-            TrainingImage(path=str(dataset.root / path), label=label, patient=patient, split=split)
-            for path, label, patient, split in zip(
-                rows["path"], rows["label"], rows["patient"], rows["split"], strict=True
-            )
-        ],
-    )
-    launch(run, settings)
+    tracking = tracking or Tracking.requested(tensorboard=False)
+    check(tracking)
+    run = create(settings, recipe=recipe, dataset=dataset, rows=split(catalog, recipe))
+    tracking.save(run.folder)
+    queue.append(run, settings)
     return run
 
 
-def launch(run: Run, settings: Settings) -> None:
-    """Start the process of a run and note who it is."""
-    process = background.start(
-        "pneumo.training.fit",
-        run.folder,
-        log=run.folder / "log.txt",
-        environment={"PNEUMO_HOME": str(settings.home), "TF_CPP_MIN_LOG_LEVEL": "3"},
+def create(settings: Settings, *, recipe: Recipe, dataset: Dataset, rows: pd.DataFrame) -> Run:
+    """Make the folder of a run.
+
+    Args:
+        rows: of the catalogue, as `split` returns them.
+    """
+    columns = [field.name for field in dataclasses.fields(TrainingImage)]
+    return runs.create(
+        settings,
+        recipe=recipe,
+        data=describe(dataset, rows),
+        images=(
+            TrainingImage(
+                **{**dict(zip(columns, values, strict=True)), "path": str(dataset.root / values[0])}
+            )
+            for values in rows[columns].itertuples(index=False, name=None)
+        ),
     )
-    process.save(run.folder / "process.json")
+
+
+def split(catalog: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """The rows that a recipe trains on and validates with, "train" and "validation".
+
+    Raises:
+        InvalidRecipe: the data set has not the classes that the recipe asks for.
+        ValueError: the data set has no usable `train` split.
+    """
+    rows = carve_validation(catalog, share=recipe.validation_share, seed=recipe.seed)
+    rows = rows[rows["split"].isin(["train", "validation"])]
+    if recipe.classes == 3:
+        for name, part in rows.groupby("split"):
+            found = part["subtype"].value_counts().to_dict()
+            if set(found) != {"normal", "bacterial", "viral"}:
+                raise InvalidRecipe(
+                    "`classes=3` needs normal, bacterial and viral films, and no pneumonia of "
+                    f"unknown cause. Received: {found} in `{name}`. Train with `classes=2`."
+                )
+    return rows
 
 
 def describe(dataset: Dataset, rows: pd.DataFrame) -> TrainingData:

@@ -10,15 +10,15 @@ import numpy as np
 
 from pneumo import export
 from pneumo.evaluation import calibration, operating_point
-from pneumo.evaluation.metrics import measure
+from pneumo.evaluation.metrics import measure, measure_causes
 from pneumo.inference import bundle
 from pneumo.inference.card import Measurement, ModelCard
-from pneumo.settings import write_text
+from pneumo.settings import Settings, write_text
 from pneumo.training import classifier as classifiers
 from pneumo.training.classifier import Classifier
 from pneumo.training.pipeline import Pictures
-from pneumo.training.recipe import OPTIONS, PRESETS, Recipe
-from pneumo.training.runs import Run
+from pneumo.training.recipe import PRESETS, Recipe
+from pneumo.training.runs import Run, ValidationAnswer, write_rows
 
 LARGEST_LOGIT_DIFFERENCE = 0.01
 """What conversion to LiteRT may change in a logit: less than any figure we show."""
@@ -29,23 +29,27 @@ def write_bundle(
     classifier: Classifier,
     validation: Pictures,
     *,
-    validation_logits: np.ndarray,
+    validation_values: np.ndarray,
     even_logit: float,
     epochs: int,
+    kept_epoch: int,
     seconds: float,
+    settings: Settings,
 ) -> None:
     """Write every file of a run's bundle, check the LiteRT model, calibrate on validation.
 
-    The bundle appears whole or not at all.
+    The bundle appears whole or not at all, in the place of one that an earlier stop has left.
 
     Args:
         run: its recipe and data go into the card.
         classifier: trained.
         validation: pictures of the patients set apart.
-        validation_logits: of those pictures, shape (images,).
+        validation_values: what the head gives for those pictures, shape (images, 1 or 3).
         even_logit: the logit at which both classes are equally likely.
         epochs: completed.
+        kept_epoch: the epoch whose weights the classifier has, from 1.
         seconds: that the training took.
+        settings: of this installation.
 
     Raises:
         ParityError: the LiteRT model answers differently.
@@ -54,7 +58,7 @@ def write_bundle(
     folder = run.folder / ".bundle"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    network = classifier.network
+    network = classifiers.in_full_precision(classifier, recipe, settings)
     network.save(folder / bundle.KERAS)
     export.to_litert(network, folder / bundle.LITERT)
     sample = validation.pixels[:16]
@@ -67,7 +71,7 @@ def write_bundle(
     write_text(folder / bundle.RECIPE, run.recipe.to_json())
     classifiers.numpy_head(classifier.head, recipe.head).save(folder / bundle.HEAD)
 
-    truth, logits = validation.is_pneumonia == 1, validation_logits
+    truth, logits = validation.is_pneumonia, classifiers.pneumonia_logits(validation_values)
     calibrated = calibration.fit(truth, logits, offset=even_logit)
     probabilities = calibrated.probability(logits)
     balanced = operating_point.at(truth, probabilities, threshold=0.5)
@@ -85,11 +89,15 @@ def write_bundle(
                 data=data.name,
                 split="validation",
                 metrics=measure(truth, probabilities, threshold=balanced.threshold),
+                causes=measure_causes(validation.classes, validation_values.argmax(axis=1))
+                if recipe.classes == 3
+                else None,
             ),
         ),
         training_command=_training_command(run.recipe),
         training_seconds=seconds,
         epochs=epochs,
+        kept_epoch=kept_epoch,
         versions={
             name: importlib.metadata.version(name)
             for name in ("tensorflow", "keras", "ai-edge-litert", "numpy")
@@ -100,18 +108,37 @@ def write_bundle(
         },
     )
     bundle.write_card(folder, card)
+    answers = zip(validation.images, logits.tolist(), probabilities.tolist(), strict=True)
+    write_rows(
+        run.folder / "validation.csv",
+        ValidationAnswer,
+        (
+            ValidationAnswer(
+                path=image.path,
+                digest=image.digest,
+                label=image.label,
+                logit=logit,
+                probability=probability,
+            )
+            for image, logit, probability in answers
+        ),
+    )
+    shutil.rmtree(run.bundle, ignore_errors=True)
     folder.replace(run.bundle)
 
 
 def _training_command(recipe: Recipe) -> str:
     """What to type to train by this recipe; what no option says is in the bundle's recipe file."""
     for name, preset in PRESETS.items():
-        changes = {option: getattr(recipe, option) for option in OPTIONS}
+        changes = {
+            option: value
+            for option, value in recipe.options().items()
+            if value != preset.options()[option]
+        }
         if preset.changed(**changes) == recipe:
             options = [
                 f" --{option.replace('_', '-')} {shlex.quote(str(value))}"
                 for option, value in changes.items()
-                if value != getattr(preset, option)
             ]
             return f"python -m pneumo train --data DIR --recipe {name}{''.join(options)}"
     return f"python -m pneumo train --data DIR --recipe {bundle.RECIPE}"

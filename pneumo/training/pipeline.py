@@ -1,24 +1,20 @@
-"""Training pictures: decoded once into a cache, augmented on the way to the network."""
+"""Pictures and their classes on the way to the network, made ahead of the step that needs them."""
 
-import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from pneumo import __version__, radiograph
-from pneumo.radiograph import UnreadableRadiograph
-from pneumo.settings import ImageLimits, written_whole
+from pneumo.evaluation.metrics import CLASSES
+from pneumo.settings import ImageLimits, Settings
 from pneumo.training.augmentation import augment
-from pneumo.training.recipe import Augmentation
-from pneumo.training.runs import TrainingImage
+from pneumo.training.picture_cache import CORES, MappedPictures, PictureCache, Progress
+from pneumo.training.recipe import Augmentation, Recipe
+from pneumo.training.runs import LeftOut, TrainingImage
 
-Progress = Callable[[int, int], None]
-
-CORES = os.cpu_count() or 1
+BATCHES_AHEAD = 2 * CORES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,121 +22,119 @@ class Pictures:
     """The readable pictures of one split, ready for a network.
 
     Attributes:
-        pixels: uint8, shape (images, size, size).
-        is_pneumonia: float32 0 or 1, shape (images,).
+        images: where each comes from.
+        pixels: uint8, shape (images, size, size) when indexed.
+        classes: int64, shape (images,): 0 for NORMAL; 1 for PNEUMONIA, or with three classes 1
+            for bacterial and 2 for viral.
     """
 
-    pixels: np.ndarray
-    is_pneumonia: np.ndarray
+    images: Sequence[TrainingImage]
+    pixels: MappedPictures
+    classes: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.is_pneumonia)
+        return len(self.classes)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Unreadable:
-    """A picture that was left out."""
-
-    path: str
-    reason: str
+    @property
+    def is_pneumonia(self) -> np.ndarray:
+        """bool, shape (images,)."""
+        return self.classes > 0
 
 
 def read_pictures(
     images: Sequence[TrainingImage],
     *,
-    size: int,
-    limits: ImageLimits,
-    cache: Path,
+    recipe: Recipe,
+    settings: Settings,
     progress: Progress,
-) -> tuple[dict[str, Pictures], list[Unreadable]]:
-    """Decode every image, or map what an earlier run of the same data has decoded.
+) -> tuple[dict[str, Pictures], list[LeftOut]]:
+    """Decode every image that no earlier run has decoded, and map all of them into memory.
 
     Args:
         images: of all splits.
-        size: side of the network's input, in pixels.
-        cache: folder for the decoded pictures.
+        recipe: decides the size of the pictures and the classes.
+        settings: where the cache is, and the limits of a file.
 
     Returns: the pictures by split, and the images that could not be read.
+
+    Raises:
+        ValueError: a split has no readable picture of one of the classes.
     """
-    pixels_file = cache / f"pictures-{_cache_key(images, size)}.npy"
-    if pixels_file.is_file():
-        pixels = np.load(pixels_file, mmap_mode="r")
-        unreadable: list[Unreadable] = []
-    else:
-        pixels, unreadable = _decode(images, size=size, limits=limits, progress=progress)
-        if not unreadable:
-            with written_whole(pixels_file) as temporary:
-                np.save(temporary, pixels)
-    left_out = {entry.path for entry in unreadable}
+    cache = PictureCache(settings.cache, size=recipe.image_size)
+    limits: ImageLimits = settings.image_limits
+    left_out = cache.add(images, limits=limits, progress=progress)
+    missing = {entry.path for entry in left_out}
+    readable = [image for image in images if image.path not in missing]
     splits = {}
     for split in sorted({image.split for image in images}):
-        rows = [
-            row
-            for row, image in enumerate(images)
-            if image.split == split and image.path not in left_out
-        ]
-        labels = [images[row].label == "PNEUMONIA" for row in rows]
-        splits[split] = Pictures(
-            pixels=pixels[rows], is_pneumonia=np.array(labels, dtype=np.float32)
-        )
-    return splits, unreadable
+        chosen = [image for image in readable if image.split == split]
+        classes = np.array([_class(image, recipe.classes) for image in chosen], dtype=np.int64)
+        _check_classes(split, classes, recipe.classes, left_out)
+        splits[split] = Pictures(images=chosen, pixels=cache.pictures(chosen), classes=classes)
+    return splits, left_out
 
 
-def augmented_batches(
-    pictures: Pictures,
+def augmented(
+    pictures: MappedPictures,
+    rows: np.ndarray,
     augmentation: Augmentation,
     *,
-    order: np.ndarray,
-    batch: int,
     seed: tuple[int, ...],
-) -> Iterator[np.ndarray]:
-    """Augmented copies of the pictures in the given order, `batch` at a time.
+) -> np.ndarray:
+    """Augmented copies of some pictures.
 
     Each picture has a random state of its own, so that the result depends neither on the batch
     nor on the threads.
 
-    Yields: uint8, shape (up to batch, size, size).
+    Returns: uint8, shape (rows, size, size).
     """
-
-    def picture(row: int) -> np.ndarray:
-        return augment(pictures.pixels[row], augmentation, np.random.default_rng((*seed, row)))
-
-    with ThreadPoolExecutor(CORES) as pool:
-        for start in range(0, len(order), batch):
-            yield np.stack(list(pool.map(picture, order[start : start + batch].tolist())))
+    copies = pictures[rows]
+    for copy, row in zip(copies, rows.tolist(), strict=True):
+        copy[:] = augment(copy, augmentation, np.random.default_rng((*seed, row)))
+    return copies
 
 
-def _decode(
-    images: Sequence[TrainingImage], *, size: int, limits: ImageLimits, progress: Progress
-) -> tuple[np.ndarray, list[Unreadable]]:
-    pixels = np.zeros((len(images), size, size), dtype=np.uint8)
-
-    def decode(row: int) -> Unreadable | None:
-        path = images[row].path
+def made_ahead(
+    make: Callable[[np.ndarray], np.ndarray],
+    batches: Iterable[np.ndarray],
+    *,
+    workers: int = CORES,
+    ahead: int = BATCHES_AHEAD,
+) -> Iterator[np.ndarray]:
+    """`make` of each batch, in order, computed in threads while the ones before are used."""
+    with ThreadPoolExecutor(workers) as pool:
+        pending: deque[Future[np.ndarray]] = deque()
         try:
-            film = radiograph.read_file(Path(path), limits=limits)
-        except (UnreadableRadiograph, OSError) as error:
-            return Unreadable(path=path, reason=str(error))
-        pixels[row] = radiograph.to_model_input(film, size=size)
-        return None
-
-    unreadable = []
-    with ThreadPoolExecutor(CORES) as pool:
-        for done, failure in enumerate(pool.map(decode, range(len(images))), start=1):
-            if failure is not None:
-                unreadable.append(failure)
-            progress(done, len(images))
-    return pixels, unreadable
+            for batch in batches:
+                pending.append(pool.submit(make, batch))
+                if len(pending) > ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:  # the reader has left early
+                future.cancel()
 
 
-def _cache_key(images: Sequence[TrainingImage], size: int) -> str:
-    """Names what decoding these files gives, however they are split."""
-    # Another release may decode or resample differently.
-    key = hashlib.blake2b(f"{__version__} {size}".encode(), digest_size=8)
-    for image in images:
-        try:
-            status = Path(image.path).stat()
-        except OSError:  # found out, and told, when it is decoded
-            continue
-        key.update(f"\n{image.path} {status.st_size} {status.st_mtime_ns}".encode())
-    return key.hexdigest()
+def split_into(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """Consecutive parts of at most `size`."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _class(image: TrainingImage, classes: int) -> int:
+    return CLASSES.index(image.subtype) if classes == 3 else int(image.label == "PNEUMONIA")
+
+
+def _check_classes(
+    split: str, classes: np.ndarray, number: int, left_out: Sequence[LeftOut]
+) -> None:
+    """What cannot end in a model is refused before it takes time."""
+    names = CLASSES if number == 3 else ("NORMAL", "PNEUMONIA")
+    counts = np.bincount(classes, minlength=number)
+    if not counts.all():
+        received = ", ".join(f"{count} {name}" for count, name in zip(counts, names, strict=True))
+        reason = f" ({left_out[0].reason})" if left_out else ""
+        raise ValueError(
+            f"`{split}` must hold readable {' and '.join(names)} images. Received: {received}; "
+            f"{len(left_out)} could not be read{reason}"
+        )

@@ -1,59 +1,115 @@
 """A training on disk. Whoever reads a run folder needs nothing else.
 
-recipe.json   what decides the training
-data.json     which data set, its fingerprint and counts
-images.csv    every picture with its label, patient and split (train or validation)
-process.json  process id and its creation time, written by whoever started it
-state.json    what the training process is doing, written by that process alone
-steps.csv     one line a step, appended
-epochs.csv    one line an epoch, appended
-log.txt       the process's own words
-stop          exists once somebody asked for a graceful stop
-bundle/       the finished model
+recipe.json     what decides the training
+data.json       which data set, its fingerprint and counts
+images.csv      every picture with its class, patient and split (train or validation)
+process.json    process id and its creation time, written by whoever started it
+state.json      what the training is doing, written by its process while it runs
+steps.csv       one line a step, appended
+epochs.csv      one line an epoch, appended
+left_out.csv    pictures that could not be read, with the reason
+log.txt         the process's own words
+stop            exists once somebody asked for a graceful stop
+checkpoint.npz  where to go on from, after each epoch, until the training has finished
+validation.csv  what the finished model says of each validation picture
+bundle/         the finished model
 """
 
 import csv
 import dataclasses
+import functools
 import io
 import itertools
 import json
-import re
+import math
+import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+import numpy as np
 
 from pneumo import background
-from pneumo.settings import Settings, write_text
+from pneumo.evaluation import comparison
+from pneumo.evaluation.comparison import Comparison
+from pneumo.settings import Settings, write_text, written_whole
 from pneumo.training import recipe as recipes
 from pneumo.training.recipe import Recipe
 
-Status = Literal["starting", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
+Status = Literal[
+    "queued",
+    "starting",
+    "running",
+    "stopping",
+    "stopped",
+    "finished",
+    "failed",
+    "interrupted",
+    "cancelled",
+]
+Row = TypeVar("Row")
+
 PACE_SECONDS = 1.5
 """How long an activity runs before its pace says when it ends."""
 
 ACTIVE: frozenset[Status] = frozenset({"starting", "running", "stopping"})
+"""A process works on it."""
+PENDING: frozenset[Status] = ACTIVE | {"queued"}
+"""Its end is yet to come."""
+RESUMABLE: frozenset[Status] = frozenset({"stopped", "failed", "interrupted", "cancelled"})
+"""It ended before its time and can go on from its last complete epoch."""
 
 
 class UnknownRun(LookupError):
     """No run has this name; the message lists those there are."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # there may be very many
 class TrainingImage:
     """A line of `images.csv`.
 
     Attributes:
         path: absolute.
         label: "NORMAL" or "PNEUMONIA".
+        subtype: "normal", "bacterial", "viral" or "unknown".
         split: "train" or "validation".
+        digest: of the file's content, hexadecimal.
     """
 
     path: str
     label: str
+    subtype: str
     patient: str
     split: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A line of `left_out.csv`: a picture that could not be read."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationAnswer:
+    """A line of `validation.csv`.
+
+    Attributes:
+        digest: of the file's content: the same picture in another run has the same.
+        label: "NORMAL" or "PNEUMONIA".
+        logit: of the finished model.
+        probability: of PNEUMONIA, calibrated.
+    """
+
+    path: str
+    digest: str
+    label: str
+    logit: float
+    probability: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +140,11 @@ class RunState:
     Attributes:
         activity: what it is doing, for people, such as "Computing features".
         done: units of the activity that are complete, of `total`; 0 of 0 where unknown.
+        pace_from: units that were complete when its pace began to count.
         activity_began: when it began with that, in seconds since the epoch.
         heartbeat: when it said so, in seconds since the epoch.
+        images_per_second: that go through the training, 0 where it does not train.
+        memory: that the process holds, in bytes.
         message: the outcome, or why it failed.
         failure: a short code for a failure that a page has a remedy for, else "".
     """
@@ -94,8 +153,11 @@ class RunState:
     activity: str = ""
     done: int = 0
     total: int = 0
+    pace_from: int = 0
     activity_began: float = 0.0
     heartbeat: float = 0.0
+    images_per_second: float = 0.0
+    memory: int = 0
     message: str = ""
     failure: str = ""
 
@@ -103,9 +165,9 @@ class RunState:
     def seconds_left(self) -> float | None:
         """Until the activity is complete, at the pace so far; None while there is no pace."""
         elapsed = self.heartbeat - self.activity_began
-        if not 0 < self.done <= self.total or elapsed < PACE_SECONDS:
+        if not self.pace_from < self.done <= self.total or elapsed < PACE_SECONDS:
             return None
-        return elapsed * (self.total - self.done) / self.done
+        return elapsed * (self.total - self.done) / (self.done - self.pace_from)
 
 
 @dataclass(frozen=True)
@@ -125,6 +187,16 @@ class Run:
         return self.folder / "bundle"
 
     @property
+    def checkpoint(self) -> Path:
+        """Where to go on from; there from the first complete epoch to the end."""
+        return self.folder / "checkpoint.npz"
+
+    @property
+    def process_file(self) -> Path:
+        """Who works on it."""
+        return self.folder / "process.json"
+
+    @property
     def recipe(self) -> Recipe:
         """The recipe as it was started."""
         return recipes.from_dict(json.loads((self.folder / "recipe.json").read_text()))
@@ -137,20 +209,24 @@ class Run:
     @property
     def state(self) -> RunState:
         """The process's last words, corrected by whether it is alive and asked to stop."""
-        # Asked first: a process that has ended has already written its last word.
-        ended = background.has_ended(
-            self.folder / "process.json",
-            announced=(self.folder / "data.json").stat().st_mtime,
-        )
-        state = RunState(**json.loads((self.folder / "state.json").read_text()))
+        state = self._written_state()
         if state.status not in ACTIVE:
             return state
-        if ended:
+        if background.has_ended(self.process_file, announced=state.heartbeat):
+            # Its last word may have come between the two looks.
+            state = self._written_state()
+            if state.status not in ACTIVE:
+                return state
             message = "The training process ended without a word. Its log may say why."
             return dataclasses.replace(state, status="interrupted", message=message)
         if self.stop_requested:
             return dataclasses.replace(state, status="stopping")
         return state
+
+    def _written_state(self) -> RunState:
+        path = self.folder / "state.json"
+        status = path.stat()
+        return _read_state(path, status.st_ino, status.st_mtime_ns)
 
     @property
     def stop_requested(self) -> bool:
@@ -161,64 +237,159 @@ class Run:
         """Ask the training to end after the step at hand; it keeps what it has learned."""
         (self.folder / "stop").touch()
 
+    def announce(self, status: Status, *, message: str = "") -> None:
+        """Say what becomes of the run, for as long as no process speaks for it."""
+        self.process_file.unlink(missing_ok=True)
+        (self.folder / "stop").unlink(missing_ok=True)
+        write_state(self.folder, RunState(status=status, heartbeat=time.time(), message=message))
+
     def images(self) -> list[TrainingImage]:
         """Every picture of the training and validation splits."""
-        with (self.folder / "images.csv").open(newline="") as file:
-            return [TrainingImage(**row) for row in csv.DictReader(file)]
+        return _read_rows(self.folder / "images.csv", TrainingImage)
+
+    def left_out(self) -> list[LeftOut]:
+        """The pictures that could not be read."""
+        return _read_rows(self.folder / "left_out.csv", LeftOut)
+
+    def validation_answers(self) -> list[ValidationAnswer]:
+        """What the finished model says of each validation picture; empty before the end."""
+        return _read_rows(self.folder / "validation.csv", ValidationAnswer)
 
     def epochs(self) -> list[dict[str, float]]:
-        """One dict an epoch: "epoch" (from 1), "seconds", and "train_…" and "validation_…"."""
-        return _read_numbers(self.folder / "epochs.csv")
+        """One dict an epoch: "epoch" (from 1), "phase" (from 1), "seconds", "learning_rate",
+        "images_per_second", "memory" (bytes), and "train_…" and "validation_…"."""
+        columns = read_columns(self.folder / "epochs.csv")
+        rows = zip(*columns.values(), strict=True)
+        return [dict(zip(columns, map(float, row), strict=True)) for row in rows]
 
-    def steps(self) -> list[dict[str, float]]:
-        """One dict a step: "epoch" (from 1), "step" (over all epochs, from 1), "loss"."""
-        return _read_numbers(self.folder / "steps.csv")
+    def steps(self) -> dict[str, np.ndarray]:
+        """Columns with a number a step: "epoch" (from 1), "step" (over all epochs, from 1),
+        "loss", "learning_rate". float64, shape (steps,); no columns before the first step."""
+        return read_columns(self.folder / "steps.csv")
 
     def log_tail(self, *, lines: int = 30) -> str:
         """The last lines of the log."""
         try:
-            text = (self.folder / "log.txt").read_text(errors="replace")
+            with (self.folder / "log.txt").open("rb") as file:
+                file.seek(0, 2)
+                file.seek(max(0, file.tell() - 500 * lines))
+                text = file.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
         return "\n".join(text.splitlines()[-lines:])
 
 
+# Most runs have long ended, and whoever lists them asks for all of their states.
+@functools.lru_cache(maxsize=1024)
+def _read_state(path: Path, inode: int, modified: int) -> RunState:
+    return RunState(**json.loads(path.read_text()))
+
+
+def score(epoch: dict[str, float], recipe: Recipe) -> float:
+    """How well an epoch did by the recipe's monitor, larger is better; -inf where it has none."""
+    value = epoch[recipe.monitor]
+    if math.isnan(value):
+        return -math.inf
+    return -value if recipe.monitor == "validation_loss" else value
+
+
+def best_epoch(epochs: Sequence[dict[str, float]], recipe: Recipe) -> int | None:
+    """The number of the epoch that the recipe's monitor prefers, the earliest of equals."""
+    if not epochs:
+        return None
+    return int(max(epochs, key=lambda epoch: score(epoch, recipe))["epoch"])
+
+
 def create(
     settings: Settings, *, recipe: Recipe, data: TrainingData, images: Iterable[TrainingImage]
 ) -> Run:
-    """Make the folder of a new run; `launcher.launch` starts it."""
+    """Make the folder of a new run, ready to be queued or started."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    label = re.sub(r"[^\w-]+", "-", recipe.name).strip("-").lower() or "run"
-    folder = settings.runs / f"{stamp}-{label}"
+    label = recipes.slug(recipe.name)
     settings.runs.mkdir(parents=True, exist_ok=True)
-    for copy in itertools.count(2):
+    # Under a hidden name until everything is there: nobody sees half a run.
+    hidden = settings.runs / f".{stamp}-{label}-{time.time_ns()}"
+    hidden.mkdir()
+    write_text(hidden / "recipe.json", recipe.to_json())
+    write_text(hidden / "data.json", json.dumps(dataclasses.asdict(data), indent=2))
+    write_rows(hidden / "images.csv", TrainingImage, images)
+    write_state(hidden, RunState(status="queued", heartbeat=time.time()))
+    for copy in itertools.count(1):
+        folder = settings.runs / (f"{stamp}-{label}" + (f"-{copy}" if copy > 1 else ""))
         try:
-            folder.mkdir()
-            break
-        except FileExistsError:
-            folder = settings.runs / f"{stamp}-{label}-{copy}"
-    write_text(folder / "recipe.json", recipe.to_json())
-    write_text(folder / "data.json", json.dumps(dataclasses.asdict(data), indent=2))
-    table = io.StringIO(newline="")
-    columns = [field.name for field in dataclasses.fields(TrainingImage)]
-    writer = csv.DictWriter(table, columns)
-    writer.writeheader()
-    writer.writerows(dataclasses.asdict(image) for image in images)
-    write_text(folder / "images.csv", table.getvalue())
-    write_state(folder, RunState(status="starting", heartbeat=time.time()))
-    return Run(folder)
+            hidden.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+        else:
+            return Run(folder)
+    raise AssertionError("unreachable")
+
+
+def compare(first: Run, second: Run) -> Comparison:
+    """Two models judged on the validation images that neither has trained on.
+
+    Raises:
+        ValueError: a run has not finished, or they share no such images.
+    """
+    for run in (first, second):
+        if not run.validation_answers():
+            raise ValueError(
+                f"Only runs with a model can be compared. {run.name} is {run.state.status}."
+            )
+    others = {answer.digest: answer for answer in second.validation_answers()}
+    pairs = [
+        (answer, others[answer.digest])
+        for answer in first.validation_answers()
+        if answer.digest in others
+    ]
+    if not pairs:
+        raise ValueError(
+            f"Runs are compared on validation images of both. {first.name} and {second.name} "
+            "share none: train them on the same data set with the same seed."
+        )
+    return comparison.compare(
+        np.array([one.label == "PNEUMONIA" for one, _ in pairs]),
+        np.array([one.probability for one, _ in pairs]),
+        np.array([other.probability for _, other in pairs]),
+        # Calibrated for even odds: see `optimization.even_logit`.
+        first_threshold=0.5,
+        second_threshold=0.5,
+    )
+
+
+def delete(run: Run) -> None:
+    """Remove a run with everything that it made.
+
+    Raises:
+        ValueError: a process works on it, or it waits for one.
+    """
+    if run.state.status in PENDING:
+        raise ValueError(
+            f"Only a run that has ended can be deleted. {run.name} is {run.state.status}: stop "
+            "or cancel it first."
+        )
+    # Under a hidden name first: nobody sees half a run.
+    hidden = run.folder.with_name(f".{run.name}-{time.time_ns()}")
+    run.folder.rename(hidden)
+    shutil.rmtree(hidden)
 
 
 def write_state(folder: Path, state: RunState) -> None:
-    """Replace the state that readers see."""
-    write_text(folder / "state.json", json.dumps(dataclasses.asdict(state)))
+    """Replace the state that readers see.
+
+    Raises:
+        OSError: the disk is full, or the folder is gone: it is not made again.
+    """
+    with written_whole(folder / "state.json") as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(state)))
 
 
 def all_runs(settings: Settings) -> list[Run]:
     """Every run of this home, newest first."""
     if not settings.runs.is_dir():
         return []
-    folders = (path.parent for path in settings.runs.glob("*/state.json"))
+    folders = (path.parent for path in settings.runs.glob("[!.]*/state.json"))
     return [Run(folder) for folder in sorted(folders, reverse=True)]
 
 
@@ -244,11 +415,43 @@ def find(settings: Settings, name: str) -> Run:
     raise UnknownRun(f"No run is named {name!r}. Runs: {', '.join(run.name for run in known)}.")
 
 
-def _read_numbers(path: Path) -> list[dict[str, float]]:
+def write_rows(path: Path, kind: type[Any], rows: Iterable[Any]) -> None:
+    """A CSV file with a line for each dataclass instance of a kind."""
+    columns = [field.name for field in dataclasses.fields(kind)]
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(columns)
+    writer.writerows([getattr(row, column) for column in columns] for row in rows)
+    write_text(path, table.getvalue())
+
+
+def _read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    numbers = [f.name for f in dataclasses.fields(kind) if f.type is float]  # type: ignore[arg-type]
     try:
-        text = path.read_text()
+        with path.open(newline="") as file:
+            return [
+                kind(**{**row, **{name: float(row[name]) for name in numbers}})
+                for row in csv.DictReader(file)
+            ]
     except FileNotFoundError:
         return []
-    complete = text[: text.rfind("\n") + 1]  # the writer may be in the middle of a line
-    rows: Iterable[dict[str, Any]] = csv.DictReader(io.StringIO(complete))
-    return [{name: float(value) for name, value in row.items()} for row in rows]
+
+
+def read_columns(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a CSV file of numbers, without a last line that is yet being written."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return {}
+    return _read_columns(path, status.st_size, status.st_mtime_ns)
+
+
+# A page asks every second, several pages ask for the same, and most runs have long ended.
+@functools.lru_cache(maxsize=64)
+def _read_columns(path: Path, size: int, modified: int) -> dict[str, np.ndarray]:
+    text = path.read_text()
+    header, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
+    if not lines:
+        return {}
+    table = np.loadtxt(lines, delimiter=",", ndmin=2)
+    return dict(zip(header.split(","), table.T, strict=True))

@@ -1,151 +1,265 @@
-"""Decoding into the cache, and augmented batches."""
+"""Pictures by split with their classes, and augmented copies made ahead of their use."""
 
-import dataclasses
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from pneumo import radiograph
-from pneumo.settings import ImageLimits, Settings
-from pneumo.training import pipeline
-from pneumo.training.pipeline import Pictures, augmented_batches, read_pictures
-from pneumo.training.recipe import QUICK
-from pneumo.training.runs import TrainingImage
+from pneumo.settings import Settings
+from pneumo.training.picture_cache import MappedPictures
+from pneumo.training.pipeline import (
+    Pictures,
+    augmented,
+    made_ahead,
+    read_pictures,
+    split_into,
+)
+from pneumo.training.recipe import QUICK, Recipe
+from pneumo.training.runs import LeftOut, TrainingImage
+from tests.training.films import image_of, write_film, write_noise
+
+RECIPE = QUICK.changed(image_size=96)
+
+
+# Augmented copies -----------------------------------------------------------------------
+
+
+def mapped(folder: Path, pixels: np.ndarray) -> MappedPictures:
+    path = folder / f"{pixels.shape[0]}.pixels"
+    path.write_bytes(pixels.tobytes())
+    return MappedPictures(path, size=pixels.shape[1], rows=np.arange(len(pixels)))
 
 
 @pytest.fixture
-def pictures() -> Pictures:
-    rng = np.random.default_rng(0)
-    return Pictures(
-        pixels=rng.integers(0, 256, (11, 32, 32)).astype(np.uint8),
-        is_pneumonia=np.zeros(11, np.float32),
-    )
+def pictures(tmp_path: Path) -> MappedPictures:
+    return mapped(tmp_path, np.random.default_rng(0).integers(0, 256, (11, 32, 32)).astype("uint8"))
 
 
-def batches(pictures: Pictures, *, batch: int, seed: tuple[int, ...] = (0, 1)) -> np.ndarray:
-    order = np.random.default_rng(3).permutation(len(pictures))
-    parts = list(
-        augmented_batches(pictures, QUICK.augmentation, order=order, batch=batch, seed=seed)
+def batches(
+    pictures: MappedPictures, *, batch: int, seed: tuple[int, ...] = (0, 1), workers: int = 2
+) -> np.ndarray:
+    order = split_into(np.random.default_rng(3).permutation(len(pictures)), batch)
+    made = made_ahead(
+        lambda rows: augmented(pictures, rows, QUICK.augmentation, seed=seed),
+        order,
+        workers=workers,
     )
+    parts = list(made)
     assert [len(part) for part in parts[:-1]] == [batch] * (len(parts) - 1)
     return np.concatenate(parts)
 
 
-def test_batches_depend_on_the_seed_and_not_on_their_size(pictures: Pictures) -> None:
+def test_batches_depend_on_the_seed_and_not_on_their_size(pictures: MappedPictures) -> None:
     whole = batches(pictures, batch=11)
+    assert whole.shape == (11, 32, 32) and whole.dtype == np.uint8
     assert np.array_equal(whole, batches(pictures, batch=4))
     assert np.array_equal(whole, batches(pictures, batch=1))
+    assert np.array_equal(whole, batches(pictures, batch=1, workers=7))
     assert not np.array_equal(whole, batches(pictures, batch=11, seed=(0, 2)))
     assert not np.array_equal(whole, batches(pictures, batch=11, seed=(1, 1)))
 
 
-def test_a_picture_changes_alike_wherever_it_stands(pictures: Pictures) -> None:
+def test_a_picture_changes_alike_wherever_it_stands(pictures: MappedPictures) -> None:
     forward, backward = (
-        np.concatenate(
-            list(augmented_batches(pictures, QUICK.augmentation, order=order, batch=3, seed=(7,)))
-        )
+        augmented(pictures, order, QUICK.augmentation, seed=(7,))
         for order in (np.arange(11), np.arange(11)[::-1])
     )
     assert np.array_equal(forward, backward[::-1])
 
 
-def test_equal_pictures_change_differently() -> None:
+def test_equal_pictures_change_differently(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (32, 32)).astype(np.uint8)
-    twins = Pictures(pixels=np.stack([picture] * 2), is_pneumonia=np.zeros(2, np.float32))
-    one, other = batches(twins, batch=2)
+    one, other = batches(mapped(tmp_path, np.stack([picture] * 2)), batch=2)
     assert not np.array_equal(one, other)
+
+
+# Made ahead -----------------------------------------------------------------------------
+
+
+def test_results_come_in_order_and_few_are_made_ahead() -> None:
+    begun: list[int] = []
+    lock = threading.Lock()
+
+    def make(rows: np.ndarray) -> np.ndarray:
+        with lock:
+            begun.append(int(rows[0]))
+        time.sleep(0.02 if rows[0] % 3 == 0 else 0)
+        return rows * 10
+
+    results = made_ahead(make, [np.array([n]) for n in range(20)], workers=4, ahead=3)
+    assert begun == []  # nobody has asked yet
+    for number in range(20):
+        assert next(results).tolist() == [10 * number]
+        assert len(begun) <= number + 1 + 3
+    with pytest.raises(StopIteration):
+        next(results)
+
+
+def test_batches_may_come_from_a_generator_without_end() -> None:
+    def endless() -> Iterator[np.ndarray]:
+        while True:
+            yield np.ones(1)
+
+    results = made_ahead(lambda rows: rows, endless(), workers=1, ahead=2)
+    assert [next(results).sum() for _ in range(5)] == [1] * 5
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_a_reader_that_leaves_early_waits_for_little() -> None:
+    made = []
+
+    def make(rows: np.ndarray) -> np.ndarray:
+        made.append(rows)
+        time.sleep(0.01)
+        return rows
+
+    results = made_ahead(make, [np.ones(1)] * 1000, workers=1, ahead=100)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert len(made) < 101
+
+
+def test_a_failure_reaches_the_reader() -> None:
+    def make(rows: np.ndarray) -> np.ndarray:
+        if rows[0] == 2:
+            raise ValueError("picture 2")
+        return rows
+
+    results = made_ahead(make, [np.array([n]) for n in range(5)])
+    assert [next(results)[0] for _ in range(2)] == [0, 1]
+    with pytest.raises(ValueError, match="picture 2"):
+        next(results)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "lengths"), [(7, 3, [3, 3, 1]), (6, 3, [3, 3]), (2, 5, [2]), (0, 4, [])]
+)
+def test_parts(count: int, size: int, lengths: list[int]) -> None:
+    parts = split_into(np.arange(count), size)
+    assert [len(part) for part in parts] == lengths
+    assert [row for part in parts for row in part] == list(range(count))
+
+
+# By split -------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> list[TrainingImage]:
-    """Three films of 80 × 100 grey pixels, then a text file and a missing file."""
+    """Two films of each split, 80 × 100 grey pixels, then a text file and a missing file."""
     found = []
-    for number, split in enumerate(("train", "train", "validation")):
+    for number, split in enumerate(("train", "train", "validation", "validation")):
+        label = "PNEUMONIA" if number % 2 else "NORMAL"
         path = tmp_path / f"{number}.png"
-        cv2.imwrite(str(path), np.full((80, 100), 50 * number + 7, np.uint8))
-        label = "PNEUMONIA" if number else "NORMAL"
-        found.append(TrainingImage(path=str(path), label=label, patient=str(number), split=split))
+        film = write_film(path, grey=50 * number + 7, label=label, patient=path.stem, split=split)
+        found.append(film)
     (tmp_path / "notes.jpeg").write_text("not a film")
-    for name in ("notes.jpeg", "missing.png"):
-        path = tmp_path / name
-        found.append(TrainingImage(path=str(path), label="NORMAL", patient=name, split="train"))
+    (tmp_path / "missing.png").write_text("there for a moment")
+    found += [image_of(tmp_path / name, patient=name) for name in ("notes.jpeg", "missing.png")]
+    (tmp_path / "missing.png").unlink()
     return found
 
 
 def read(
-    images: list[TrainingImage], installation: Settings
-) -> tuple[dict[str, Pictures], list[pipeline.Unreadable]]:
+    images: list[TrainingImage], installation: Settings, recipe: Recipe = RECIPE
+) -> tuple[dict[str, Pictures], list[LeftOut]]:
     return read_pictures(
-        images,
-        size=64,
-        limits=ImageLimits(),
-        cache=installation.cache,
-        progress=lambda done, total: None,
+        images, recipe=recipe, settings=installation, progress=lambda done, total: None
     )
 
 
-def test_pictures_and_labels_by_split(images: list[TrainingImage], installation: Settings) -> None:
-    splits, unreadable = read(images, installation)
-    assert splits["train"].is_pneumonia.tolist() == [0, 1]
-    assert splits["validation"].is_pneumonia.tolist() == [1]
-    assert splits["train"].pixels.shape == (2, 64, 64)
-    assert [picture.max() for picture in splits["train"].pixels] == [7, 57]
-    assert splits["validation"].pixels.max() == 107
-    assert [Path(entry.path).name for entry in unreadable] == ["notes.jpeg", "missing.png"]
-    assert "JPEG" in unreadable[0].reason
-    assert "No such file" in unreadable[1].reason
+def test_pictures_and_classes_by_split(images: list[TrainingImage], installation: Settings) -> None:
+    splits, left_out = read(images, installation)
+    assert list(splits) == ["train", "validation"]
+    train, validation = splits["train"], splits["validation"]
+    assert train.images == images[:2] and validation.images == images[2:4]
+    assert train.classes.tolist() == [0, 1] and train.is_pneumonia.tolist() == [False, True]
+    assert validation.classes.tolist() == [0, 1] and validation.classes.dtype == np.int64
+    assert len(train) == len(train.pixels) == 2
+    assert train.pixels[:].shape == (2, 96, 96)
+    assert [picture.max() for picture in train.pixels[:]] == [7, 57]
+    assert [picture.max() for picture in validation.pixels[:]] == [107, 157]
+    assert [Path(entry.path).name for entry in left_out] == ["notes.jpeg", "missing.png"]
+    assert "JPEG" in left_out[0].reason
+    assert "No such file" in left_out[1].reason
+
+
+def test_three_classes(installation: Settings, tmp_path: Path) -> None:
+    subtypes = ("viral", "normal", "bacterial", "viral")
+    films = [
+        write_film(
+            tmp_path / f"{number}.png",
+            grey=20 + number,
+            label="NORMAL" if subtype == "normal" else "PNEUMONIA",
+            subtype=subtype,
+        )
+        for number, subtype in enumerate(subtypes)
+    ]
+    splits, _ = read(films, installation, RECIPE.changed(classes=3))
+    assert splits["train"].classes.tolist() == [2, 0, 1, 2]
+    assert splits["train"].is_pneumonia.tolist() == [True, False, True, True]
+    splits, _ = read(films, installation)
+    assert splits["train"].classes.tolist() == [1, 0, 1, 1]
+    with pytest.raises(ValueError, match=r"normal and bacterial and viral images\. Received: 1 n"):
+        read(films[:2], installation, RECIPE.changed(classes=3))
 
 
 def test_pixels_are_those_that_predictions_see(installation: Settings, tmp_path: Path) -> None:
-    path = tmp_path / "film.png"
-    noise = np.random.default_rng(0).integers(0, 256, (90, 130)).astype(np.uint8)
-    cv2.imwrite(str(path), noise)
-    image = TrainingImage(path=str(path), label="NORMAL", patient="p", split="train")
-    splits, _ = read([image], installation)
-    expected = radiograph.to_model_input(radiograph.read_file(path), size=64)
-    assert np.array_equal(splits["train"].pixels[0], expected)
+    films = [
+        write_noise(tmp_path / f"{label}.png", seed=seed, label=label)
+        for seed, label in enumerate(("NORMAL", "PNEUMONIA"))
+    ]
+    splits, _ = read(films, installation)
+    for film, picture in zip(films, splits["train"].pixels[:], strict=True):
+        expected = radiograph.to_model_input(radiograph.read_file(Path(film.path)), size=96)
+        assert np.array_equal(picture, expected)
 
 
 def test_the_second_reading_decodes_nothing(
     images: list[TrainingImage], installation: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readable = images[:3]
-    first, _ = read(readable, installation)
+    readable = images[:4]
     read(images[:2], installation)
+    first, _ = read(readable, installation)
     decoded = []
     monkeypatch.setattr(radiograph, "read_file", lambda path, limits: decoded.append(path))
-    second, unreadable = read(readable, installation)
-    assert unreadable == [] and decoded == []
+    second, left_out = read(readable, installation)
+    assert left_out == [] and decoded == []
     for split, pictures in first.items():
-        assert np.array_equal(second[split].pixels, pictures.pixels)
-    resplit = [dataclasses.replace(image, split="train") for image in readable]
-    assert len(read(resplit, installation)[0]["train"]) == 3 and decoded == []
-    Path(readable[0].path).touch()
-    with pytest.raises(AttributeError):  # a file that was written anew is decoded anew
-        read(readable, installation)
-    assert decoded
+        assert np.array_equal(second[split].pixels[:], pictures.pixels[:])
+    resplit = [image_of(Path(image.path), label=image.label) for image in readable]
+    assert len(read(resplit, installation)[0]["train"]) == 4 and decoded == []
 
 
 def test_what_could_not_be_read_is_tried_again(
     images: list[TrainingImage], installation: Settings
 ) -> None:
-    _, unreadable = read(images[:4], installation)
-    assert len(unreadable) == 1
-    Path(images[3].path).write_bytes(Path(images[0].path).read_bytes())
-    splits, unreadable = read(images[:4], installation)
-    assert unreadable == []
+    _, left_out = read(images[:5], installation)
+    assert len(left_out) == 1
+    Path(images[4].path).write_bytes(Path(images[0].path).read_bytes())
+    splits, left_out = read(images[:5], installation)
+    assert left_out == []
     assert np.array_equal(splits["train"].pixels[2], splits["train"].pixels[0])
+
+
+def test_twins_that_cannot_be_read_are_both_left_out(
+    images: list[TrainingImage], installation: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "twin.jpeg").write_text("not a film")  # as notes.jpeg is
+    splits, left_out = read([*images[:5], image_of(tmp_path / "twin.jpeg")], installation)
+    assert [Path(entry.path).name for entry in left_out] == ["notes.jpeg", "twin.jpeg"]
+    assert len(splits["train"]) == 2
 
 
 def test_progress_counts_every_image(images: list[TrainingImage], installation: Settings) -> None:
     told: list[tuple[int, int]] = []
     read_pictures(
         images,
-        size=64,
-        limits=ImageLimits(),
-        cache=installation.cache,
+        recipe=RECIPE,
+        settings=installation,
         progress=lambda done, total: told.append((done, total)),
     )
-    assert told == [(done, 5) for done in range(1, 6)]
+    assert told == [(done, 6) for done in range(1, 7)]
