@@ -4,7 +4,21 @@ from pathlib import Path
 
 import streamlit as st
 
+from pneumo import settings
+from pneumo.inference import card
+from pneumo.inference.bundle import CARD
+from pneumo.training import queue, runs
+from pneumo.training.runs import Run
+
 PARTS = Path(__file__).parent / "pages" / "parts"
+
+ENDS = {
+    "finished": ":material/check_circle:",
+    "stopped": ":material/stop_circle:",
+    "failed": ":material/error:",
+    "interrupted": ":material/power_off:",
+}
+"""How a run can end that deserves word on whatever page the user is."""
 
 st.set_page_config(page_title="Pneumo", page_icon=PARTS / "mark.svg", layout="wide")
 
@@ -39,6 +53,38 @@ def start() -> None:
     st.switch_page(browse)
 
 
+@st.fragment(run_every=2.0)
+def announce_ends() -> None:
+    """Say that a training has ended, and keep the queue going."""
+    here = settings.load()
+    pending = set()
+    for run in runs.all_runs(here):
+        state = run.state
+        if state.status in runs.PENDING:
+            pending.add(run.name)
+        elif state.status in ENDS and run.name in st.session_state.get("pending-runs", ()):
+            # Code, so that no Markdown is read into a message.
+            outcome = outcome_of(run) if state.status == "finished" else f"`{state.message}`"
+            st.toast(
+                f"**{run.name}** {state.status}  \n{outcome}",
+                icon=ENDS[state.status],
+                duration="long",
+            )
+    st.session_state["pending-runs"] = pending
+    if pending:
+        queue.ensure_worker(here)
+
+
+def outcome_of(run: Run) -> str:
+    """What a finished run has come to, as far as that can be read."""
+    try:
+        measured = card.from_json((run.bundle / CARD).read_text()).measurement("validation")
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    auc = measured.metrics.roc_auc if measured else None
+    return "" if auc is None else f"AUC {auc:.3f} on validation patients"
+
+
 page = st.navigation(
     [st.Page(start, default=True, visibility="hidden"), browse, train, models, predict],
     position="top",
@@ -47,4 +93,5 @@ st.logo(PARTS / "logo.svg", size="large")
 st.html(PARTS / "theme.html", unsafe_allow_javascript=True)
 st.html(PARTS / "cards.css")
 st.session_state["framed"] = True
+announce_ends()
 page.run()

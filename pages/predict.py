@@ -243,6 +243,9 @@ def show_verdict(question: Question, prediction: Prediction, trained_on: dict[st
             f"Probability of pneumonia {100 * prediction.probability:.2f} %, called pneumonia from "
             f"{100 * prediction.threshold:.0f} %. Answered in {prediction.milliseconds:.0f} ms."
         )
+        if prediction.verdict == "PNEUMONIA" and prediction.cause:
+            causes = (f"{name} {share:.0%}" for name, share in prediction.cause.items())
+            st.caption(f"If it is pneumonia: {', '.join(causes)}.")
         if question.synthetic and not trained_on["synthetic"]:
             st.caption(
                 ":material/science: A synthetic film, and a model that learned from patients: the "

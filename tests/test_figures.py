@@ -81,6 +81,106 @@ def test_grey_histogram_counts_pixels() -> None:
     assert sum(trace.y) == 1
 
 
+# Trainings ------------------------------------------------------------------------------
+
+
+def rows_of(losses: list[float], *, phases: list[int]) -> list[dict[str, float]]:
+    return [
+        {
+            "epoch": float(number),
+            "phase": float(phase),
+            "train_loss": 2 * loss,
+            "validation_loss": loss,
+        }
+        for number, (loss, phase) in enumerate(zip(losses, phases, strict=True), start=1)
+    ]
+
+
+def traces(figure: go.Figure) -> dict[str, go.Scatter]:
+    return {trace.name: trace for trace in figure.data}
+
+
+def test_a_learning_curve_shows_both_splits_phases_and_the_best_epoch() -> None:
+    rows = rows_of([0.5, 0.25, 0.3], phases=[1, 1, 2])
+    figure = figures.learning_curve(rows, metric="loss", title="Loss", last_epoch=10, best_epoch=2)
+    drawn = traces(figure)
+    assert list(drawn["Train"].y) == [1.0, 0.5, 0.6]
+    assert list(drawn["Validation"].y) == [0.5, 0.25, 0.3]
+    assert list(drawn["Validation"].x) == [1, 2, 3]
+    # Not by colour alone.
+    assert drawn["Train"].line.dash != drawn["Validation"].line.dash
+    assert (*drawn["Best epoch, 2"].x, *drawn["Best epoch, 2"].y) == (2, 0.25)
+    (line,), (label,) = figure.layout.shapes, figure.layout.annotations
+    assert line.x0 == line.x1 == 2.5
+    assert label.text == "Phase 2"
+    assert figure.layout.xaxis.range[1] > 10
+
+
+def test_other_runs_are_laid_over_a_learning_curve() -> None:
+    rows, longer = rows_of([0.5], phases=[1]), rows_of([0.4, 0.3], phases=[1, 1])
+    figure = figures.learning_curve(
+        rows, metric="loss", title="Loss", last_epoch=1, overlaid={"earlier": longer}
+    )
+    earlier = traces(figure)["earlier"]
+    assert list(earlier.y) == [0.4, 0.3]
+    assert earlier.opacity < 1
+    assert figure.layout.xaxis.range[1] > 2
+    assert not traces(figure)["Best epoch, None"].showlegend
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("colour", [colour for colour, _ in figures.OVERLAID])
+def test_overlaid_curves_stand_out_and_differ_in_dash(colour: str, theme: str) -> None:
+    assert contrast(colour, THEME[theme]["backgroundColor"]) >= 3
+    assert len({dash for _, dash in figures.OVERLAID}) == len(figures.OVERLAID)
+
+
+def steps_of(losses: np.ndarray, *, steps_an_epoch: int) -> dict[str, np.ndarray]:
+    numbers = np.arange(len(losses))
+    return {
+        "epoch": numbers // steps_an_epoch + 1.0,
+        "step": numbers + 1.0,
+        "loss": losses,
+        "learning_rate": np.full(len(losses), 0.01),
+    }
+
+
+def test_the_loss_by_step_is_smoothed_before_itself() -> None:
+    steps = steps_of(np.array([4.0, 2.0, 3.0, 1.0]), steps_an_epoch=2)
+    rows = rows_of([0.5, 0.4], phases=[1, 2])
+    figure = figures.step_curve(steps, rows, column="loss", title="Loss by step", smoothed=True)
+    raw, smooth = figure.data
+    assert list(raw.y) == [4, 2, 3, 1]
+    assert list(raw.x) == [1, 2, 3, 4]
+    assert len(smooth.y) == 4
+    (line,) = figure.layout.shapes
+    assert line.x0 == 2.5  # before the first step of the second epoch, which is phase 2
+
+
+def test_a_running_mean_takes_neighbours() -> None:
+    values = np.zeros(160)
+    values[80] = 10
+    smooth = figures._running_mean(values)  # two neighbours on either side
+    assert smooth[77:84].tolist() == [0, 2, 2, 2, 2, 2, 0]
+    assert figures._running_mean(np.array([1.0, 3.0])).tolist() == [1, 3]
+
+
+def test_twenty_thousand_steps_become_few_points_and_lose_no_peak() -> None:
+    losses = np.zeros(20_000)
+    losses[12_345] = 9
+    steps = steps_of(losses, steps_an_epoch=500)
+    figure = figures.step_curve(steps, [], column="loss", title="Loss by step", smoothed=True)
+    raw, smooth = figure.data
+    assert max(len(raw.x), len(smooth.x)) <= figures.POINTS
+    assert max(raw.y) == 9
+    assert len(figure.to_json()) < 60_000
+
+
+def test_a_training_without_a_step_has_an_empty_figure() -> None:
+    figure = figures.step_curve({}, [], column="loss", title="Loss by step", smoothed=True)
+    assert all(len(trace.x) == 0 for trace in figure.data)
+
+
 # Overlays -------------------------------------------------------------------------------
 
 

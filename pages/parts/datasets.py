@@ -114,7 +114,7 @@ def make_sample_set() -> None:
         bar.progress(done / total, text=text)
         if done - shown >= 8:
             shown = done
-            films = sorted(root.glob("*/*/*.jpeg"), key=lambda path: path.stat().st_mtime_ns)
+            films = sorted(root.glob("*/*/[!.]*.jpeg"), key=lambda path: path.stat().st_mtime_ns)
             with newest.container(), st.container(horizontal=True, gap="xsmall"):
                 for film in films[-8:]:
                     st.image(film.read_bytes(), width=144, alt=film.stem)

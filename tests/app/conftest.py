@@ -6,6 +6,17 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pneumo.settings import REPOSITORY
+from pneumo.training import pace, queue
+from pneumo.training.recipe import Recipe
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
+    """The recipes that the pace of this machine was asked for; no process is ever started."""
+    recipes: list[Recipe] = []
+    monkeypatch.setattr(pace, "start", lambda recipe, *rest, **options: recipes.append(recipe))
+    monkeypatch.setattr(queue, "ensure_worker", lambda settings: None)
+    return recipes
 
 
 @pytest.fixture
