@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from pneumo import background
 from pneumo.background import ProcessIdentity
@@ -49,3 +50,21 @@ def test_an_identity_survives_on_disk(tmp_path: Path) -> None:
 def test_another_process_under_the_same_id_is_another() -> None:
     created = psutil.Process().create_time() - 60
     assert ProcessIdentity(pid=os.getpid(), created=created).find() is None
+
+
+@pytest.mark.parametrize(("seconds", "ended"), [(0.0, False), (29.0, False), (31.0, True)])
+def test_what_was_to_be_started_and_never_was_has_ended(
+    tmp_path: Path, seconds: float, ended: bool
+) -> None:
+    announced = time.time() - seconds
+    assert background.has_ended(tmp_path / "process.json", announced=announced) == ended
+
+
+def test_a_process_that_is_noted_decides(tmp_path: Path) -> None:
+    """However long ago it was decided to start it."""
+    path = tmp_path / "process.json"
+    created = psutil.Process().create_time()
+    ProcessIdentity(pid=os.getpid(), created=created).save(path)
+    assert not background.has_ended(path, announced=0.0)
+    ProcessIdentity(pid=os.getpid(), created=created - 60).save(path)
+    assert background.has_ended(path, announced=time.time())

@@ -73,3 +73,18 @@ def test_the_shipped_model_answers_alike_in_both_forms(sample_root: Path) -> Non
     films = sorted(sample_root.glob("test/*/*.jpeg"))[::3]
     pictures = np.stack([radiograph.to_model_input(radiograph.read_file(path)) for path in films])
     assert export.largest_logit_difference(network, shipped.litert, pictures) < 0.01
+
+
+def test_a_third_output_keeps_its_name(network: keras.Model, tmp_path: Path) -> None:
+    """Outputs are told apart by their names, whatever their order: 16 pixels to three sums."""
+    sums = keras.layers.Dense(3, use_bias=False, name="sums")
+    values = sums(keras.layers.Flatten()(network.output["feature_map"]))
+    sums.set_weights([np.tile([[0.5, 1.0, 1.5]], (16, 1))])
+    three = keras.Model(network.input, {**network.output, "class_logits": values})
+    export.to_litert(three, tmp_path / "model.tflite")
+    output = InterpreterPool(tmp_path / "model.tflite", workers=1).run(PICTURES[2:])
+    total = float(PICTURES[2].sum())
+    assert output["class_logits"][0] == pytest.approx([total, 2 * total, 3 * total])
+    assert output["logit"][0] == pytest.approx([total / 2])
+    assert output["feature_map"][0, ..., 0] == pytest.approx(2.0 * PICTURES[2])
+    assert export.largest_logit_difference(three, tmp_path / "model.tflite", PICTURES) < 1e-3

@@ -16,6 +16,7 @@ def test_home_is_where_the_environment_says(
     installation = settings.load()
     assert installation.home == tmp_path / "here"
     assert installation.runs == tmp_path / "here" / "runs"
+    assert installation.recipes == tmp_path / "here" / "recipes"
     assert not installation.home.exists()  # nothing is written by asking
 
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -76,3 +77,26 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
         assert path.read_text() in texts
     writer.join()
     assert [entry.name for entry in path.parent.iterdir()] == ["state.json"]
+
+
+def test_a_failing_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), settings.written_whole(path) as temporary:
+        temporary.write_text("half")
+        assert path.read_text() == "old"
+        1 / 0  # noqa: B018
+    assert path.read_text() == "old"
+    with settings.written_whole(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_a_folder_that_was_deleted_is_made_again_only_by_those_who_want_it(tmp_path: Path) -> None:
+    path = tmp_path / "deleted" / "state.json"
+    with pytest.raises(FileNotFoundError), settings.written_whole(path) as temporary:
+        temporary.write_text("x")
+    assert not path.parent.exists()
+    settings.write_bytes(path, b"x")
+    assert path.read_bytes() == b"x"
