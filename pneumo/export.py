@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from pneumo import background
 from pneumo.inference.interpreter import InterpreterPool
 
 
@@ -25,6 +26,17 @@ def to_litert(network: keras.Model, path: Path) -> None:
         network: one input, a dict of outputs; their names become the file's signature.
         path: of the file.
     """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".litert-") as folder:
+        saved_model, exported = str(Path(folder) / "saved_model"), Path(folder) / "model.tflite"
+        _save_constants(network, saved_model)
+        # What was traced is on disk now: the conversion is what takes the most memory.
+        background.give_back_memory()
+        exported.write_bytes(tf.lite.TFLiteConverter.from_saved_model(saved_model).convert())
+        exported.replace(path)
+
+
+def _save_constants(network: keras.Model, path: str) -> None:
+    """Write a network as a SavedModel in which no variable is left."""
     entry = network.inputs[0]
     specification = tf.TensorSpec(entry.shape, tf.float32, name=entry.name)
     traced = tf.function(
@@ -37,17 +49,13 @@ def to_litert(network: keras.Model, path: Path) -> None:
         # A frozen function has forgotten its outputs' names, and orders them by name.
         return dict(zip(sorted(network.output), constant(pictures), strict=True))
 
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".litert-") as folder:
-        saved_model, exported = str(Path(folder) / "saved_model"), Path(folder) / "model.tflite"
-        tf.saved_model.save(
-            tf.Module(),
-            saved_model,
-            signatures=serve.get_concrete_function(),
-            # Those of EfficientNet's swish cannot be saved, and nobody learns from the file.
-            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
-        )
-        exported.write_bytes(tf.lite.TFLiteConverter.from_saved_model(saved_model).convert())
-        exported.replace(path)
+    tf.saved_model.save(
+        tf.Module(),
+        path,
+        signatures=serve.get_concrete_function(),
+        # Those of EfficientNet's swish cannot be saved, and nobody learns from the file.
+        options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+    )
 
 
 def largest_logit_difference(network: keras.Model, litert: Path, pictures: np.ndarray) -> float:

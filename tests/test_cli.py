@@ -17,6 +17,7 @@ from pneumo import cli, radiograph
 from pneumo.background import ProcessIdentity
 from pneumo.datasets import catalog, kaggle, sample_set
 from pneumo.datasets.sample_set import Counts
+from pneumo.evaluation import stress
 from pneumo.evaluation.metrics import measure_causes
 from pneumo.inference import bundle
 from pneumo.inference.predictor import Predictor
@@ -870,3 +871,21 @@ def test_as_a_program(sample_root: Path) -> None:
     good, bad = json.loads(answer.stdout)
     assert good["verdict"] in ("NORMAL", "PNEUMONIA") and "error" in bad
     assert "Traceback" not in answer.stderr
+
+
+def test_evaluate_under_nuisances(
+    pneumo: Command, at_home: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stress, "NUISANCES", {"mirrored": stress.NUISANCES["mirrored"]})
+    copied = bundle.copy(bundle.load(at_home.output), tmp_path / "stressed")
+    evaluate = ("evaluate", "--model", copied.folder, "--data", at_home.root, "--stress")
+    code, out, _ = pneumo(*evaluate, "--json", "--record", "")
+    answer = json.loads(out)
+    assert code == 0
+    assert [figure["nuisance"] for figure in answer["stress"]] == ["none", "mirrored"]
+    assert answer["stress"][0]["roc_auc"] == answer["metrics"]["roc_auc"]
+    recorded = bundle.load(copied.folder).card.measurement("test")
+    assert recorded is not None
+    assert [dataclasses.asdict(figure) for figure in recorded.stress] == answer["stress"]
+    _, out, _ = pneumo(*evaluate)
+    assert "mirrored" in out and "flipped" in out

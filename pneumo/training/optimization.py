@@ -163,8 +163,8 @@ def compile_step(
         inputs: np.ndarray, wanted: np.ndarray, weights: np.ndarray
     ) -> tuple[tf.Tensor, tf.Tensor]:
         images = len(inputs)
-        if images < batch_size:  # the last of an epoch: filled up with pictures without weight
-            rows = np.arange(batch_size) % images
+        if images < on_one * replicas:  # filled up with pictures without weight
+            rows = np.arange(on_one * replicas) % images
             inputs, wanted, weights = inputs[rows], wanted[rows], weights[rows]
             weights[images:] = 0
         batch = (inputs, wanted, weights, np.full(replicas, images, np.float32))

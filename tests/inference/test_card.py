@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pneumo.evaluation.metrics import measure_causes
+from pneumo.evaluation.stress import StressFigure
 from pneumo.inference import card as cards
 from pneumo.inference.card import Measurement, ModelCard
 
@@ -115,3 +116,18 @@ def test_the_page_tells_causes_apart(with_causes: ModelCard, card: ModelCard) ->
     assert page.count("Recall") == 3
     plain = cards.to_markdown(card)
     assert "NORMAL or PNEUMONIA.\n" in plain and "Recall" not in plain
+
+
+def test_stress_is_written_read_and_shown(card: ModelCard) -> None:
+    figures = (
+        StressFigure(nuisance="none", roc_auc=0.9, sensitivity=0.8, specificity=0.75, flipped=0.0),
+        StressFigure(
+            nuisance="blur", roc_auc=None, sensitivity=None, specificity=0.5, flipped=0.125
+        ),
+    )
+    stressed = card.with_measurement(dataclasses.replace(card.measurements[0], stress=figures))
+    assert cards.from_json(stressed.to_json()) == stressed
+    page = cards.to_markdown(stressed)
+    assert "| none | 0.900 | 0.800 | 0.750 | 0.000 |" in page
+    assert "| blur | – | – | 0.500 | 0.125 |" in page
+    assert "Nuisance" not in cards.to_markdown(card)

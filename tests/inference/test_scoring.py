@@ -11,9 +11,10 @@ import pytest
 
 from pneumo.datasets import catalog
 from pneumo.evaluation.metrics import measure
+from pneumo.evaluation.stress import NUISANCES
 from pneumo.inference.card import ModelCard
 from pneumo.inference.predictor import Prediction, Predictor
-from pneumo.inference.scoring import evaluate, predict_files
+from pneumo.inference.scoring import evaluate, predict_files, stress_test
 from pneumo.radiograph import Radiograph
 from pneumo.settings import ImageLimits
 
@@ -162,3 +163,28 @@ def test_no_causes(
     teller = Teller(dataclasses.replace(card, recipe=card.recipe | {"classes": classes}), ANSWERS)
     result = evaluate(teller, images, sample_root, limits=LIMITS)  # type: ignore[arg-type]
     assert result.causes is None
+
+
+def test_under_nuisances(
+    predictor: Predictor, sample_root: Path, test_split: pd.DataFrame, tmp_path: Path
+) -> None:
+    few = test_split.groupby("label").head(2)
+    missing = few.iloc[[0]].assign(path="missing.jpeg")
+    told: list[tuple[int, int]] = []
+    figures = stress_test(
+        predictor,
+        pd.concat([few, missing]),
+        sample_root,
+        limits=LIMITS,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert [figure.nuisance for figure in figures] == ["none", *NUISANCES]
+    assert told == [(done, len(figures)) for done in range(1, len(figures) + 1)]
+    untouched = evaluate(predictor, few, sample_root, limits=LIMITS).metrics
+    assert figures[0].roc_auc == untouched.roc_auc
+    assert (figures[0].sensitivity, figures[0].specificity) == (
+        untouched.sensitivity,
+        untouched.specificity,
+    )
+    with pytest.raises(ValueError, match="`images` must hold a readable image"):
+        stress_test(predictor, missing, sample_root, limits=LIMITS)

@@ -132,12 +132,24 @@ def linear(outputs: int, weights: list[list[float]]) -> keras.Model:
 
 
 def stepped(
-    model: keras.Model, inputs: np.ndarray, wanted: np.ndarray, weights: np.ndarray
+    model: keras.Model,
+    inputs: np.ndarray,
+    wanted: np.ndarray,
+    weights: np.ndarray,
+    *,
+    batch_size: int | None = None,
+    together: int | None = None,
 ) -> tuple[float, np.ndarray]:
     """Loss and outputs of a step of plain gradient descent with learning rate 1."""
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.build(model.trainable_variables)
-    step = optimization.compile_step(model, optimizer, tf.distribute.get_strategy())
+    step = optimization.compile_step(
+        model,
+        optimizer,
+        tf.distribute.get_strategy(),
+        batch_size=batch_size or len(inputs),
+        together=together,
+    )
     loss, values = step(inputs.astype(np.float32), wanted.astype(np.float32), weights)
     return float(loss), values.numpy()
 
@@ -151,6 +163,19 @@ def test_a_step_by_hand() -> None:
     assert loss == pytest.approx((2 * math.log(4 / 3) + 4 * math.log(2)) / 2)
     # Gradients 2 · (3/4 - 1) / 2 and 4 · (1/2 - 0) / 2.
     assert model.get_weights()[0] == pytest.approx(np.array([[math.log(3) + 0.25], [-1.0]]))
+
+
+@pytest.mark.parametrize(("batch_size", "together"), [(5, 2), (5, 1), (9, 4), (9, None)])
+def test_a_batch_in_parts_is_a_batch(batch_size: int, together: int | None) -> None:
+    rng = np.random.default_rng(0)
+    inputs, wanted = rng.random((5, 2)), rng.random((5, 1))
+    weights = rng.random(5).astype(np.float32)
+    found = []
+    for parts in ({}, {"batch_size": batch_size, "together": together}):
+        model = linear(1, [[0.3], [-0.2]])
+        loss, values = stepped(model, inputs, wanted, weights.copy(), **parts)
+        found.append(np.concatenate([[loss], values[:, 0], model.get_weights()[0][:, 0]]))
+    assert found[1] == pytest.approx(found[0], abs=1e-6)
 
 
 def test_a_step_of_three_classes_by_hand() -> None:
@@ -234,7 +259,7 @@ def learn(strategy):
         model = keras.Model(inputs, keras.layers.Dense({outputs})(value))
         optimizer = optimization.optimizer(recipe, loss_scaling=False)
         optimizer.build(model.trainable_variables)
-    step = optimization.compile_step(model, optimizer, strategy)
+    step = optimization.compile_step(model, optimizer, strategy, batch_size=7, together={together})
     told = []
     for batch in batches:
         optimizer.learning_rate.assign(0.1)
@@ -258,11 +283,17 @@ print("alike")
 """
 
 
-@pytest.mark.parametrize(("classes", "outputs"), [(2, 1), (3, 3)])
-def test_steps_on_two_devices_are_steps_on_one(classes: int, outputs: int) -> None:
+@pytest.mark.parametrize(("classes", "outputs", "together"), [(2, 1, None), (3, 3, 2)])
+def test_steps_on_two_devices_are_steps_on_one(
+    classes: int, outputs: int, together: int | None
+) -> None:
     """In a process of its own: devices are split before TensorFlow starts."""
     answer = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES.format(classes=classes, outputs=outputs)],
+        [
+            sys.executable,
+            "-c",
+            TWO_DEVICES.format(classes=classes, outputs=outputs, together=together),
+        ],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
