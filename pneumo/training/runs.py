@@ -3,6 +3,7 @@
 recipe.json     what decides the training
 data.json       which data set, its fingerprint and counts
 images.csv      every picture with its class, patient and split (train or validation)
+tracking.json   which other tools are told of it
 process.json    process id and its creation time, written by whoever started it
 state.json      what the training is doing, written by its process while it runs
 steps.csv       one line a step, appended
