@@ -91,7 +91,6 @@ def build(recipe: Recipe, *, settings: Settings) -> Classifier:
     colour = keras.layers.Concatenate(name="grey_to_colour")([radiographs] * 3)
     factors, offsets = SCALING[recipe.input_scaling]
     scaled = keras.layers.Rescaling(factors, offset=offsets, name="scaling")(colour)
-    head_source: keras.Model | None = None
     backbone, started_from, head_source = _started_backbone(recipe, scaled, settings)
     feature_map = backbone.get_layer(BACKBONES[recipe.backbone].feature_map).output
     backbone = keras.Model(radiographs, feature_map, name="backbone")

@@ -11,7 +11,6 @@ from typing import Any, Literal, Self, get_args
 from pneumo.settings import Settings, write_text
 from pneumo.training.backbones import BACKBONES, Scaling
 
-StartingWeights = str
 STARTING_WEIGHTS = ("imagenet", "shipped", "auto", "random")
 """Starting weights besides `run:NAME`, an earlier run."""
 EARLIER_RUN = "run:"
@@ -185,7 +184,7 @@ class Recipe:
     backbone: str = "MobileNetV2"
     image_size: int = 224
     scaling: Scaling | Literal["backbone"] = "backbone"
-    start: StartingWeights = "imagenet"
+    start: str = "imagenet"
     classes: Literal[2, 3] = 2
     head: HeadDesign = field(default_factory=HeadDesign)
     augmentation: Augmentation = field(default_factory=Augmentation)

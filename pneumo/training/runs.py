@@ -333,17 +333,14 @@ def compare(first: Run, second: Run) -> Comparison:
     Raises:
         ValueError: a run has not finished, or they share no such images.
     """
-    for run in (first, second):
-        if not run.validation_answers():
+    answers = [run.validation_answers() for run in (first, second)]
+    for run, found in zip((first, second), answers, strict=True):
+        if not found:
             raise ValueError(
                 f"Only runs with a model can be compared. {run.name} is {run.state.status}."
             )
-    others = {answer.digest: answer for answer in second.validation_answers()}
-    pairs = [
-        (answer, others[answer.digest])
-        for answer in first.validation_answers()
-        if answer.digest in others
-    ]
+    others = {answer.digest: answer for answer in answers[1]}
+    pairs = [(answer, others[answer.digest]) for answer in answers[0] if answer.digest in others]
     if not pairs:
         raise ValueError(
             f"Runs are compared on validation images of both. {first.name} and {second.name} "
