@@ -1,6 +1,7 @@
 """Sliders for the augmentation of a recipe, and films that show what they do."""
 
 import dataclasses
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,10 +46,11 @@ GROUPS = {
         Slider("noise", "Noise", 40, 1, "Largest standard deviation, in grey levels."),
         Slider("recompression", "JPEG loss", 95, 5, "Largest loss of quality, of 100."),
     ),
-    "Markers": (
+    "Around the lungs": (
         Slider("markers", "Letters pasted in", 1, 0.05, "Share of the films."),
         Slider("corner_blackout", "Corners blacked out", 1, 0.05, "Share of the films."),
         Slider("erasing", "Rectangle erased", 1, 0.05, "Share of the films."),
+        Slider("frame_swap", "Frame of the other class", 1, 0.05, "Share of the films."),
     ),
 }
 
@@ -104,19 +106,35 @@ def _show_films(
     draw = st.session_state.get("draw", 0)
     root = Path(catalog.attrs["root"])
     films = catalog[catalog["split"] == "train"]
+
+    def read(film: dict[Hashable, Any]) -> np.ndarray | None:
+        try:
+            return _read(str(root / film["path"]), film["digest"], size, here)
+        except (UnreadableRadiograph, OSError):
+            return None
+
+    pictures = {
+        label: [
+            read(film)
+            for film in gallery.shuffle(films[films["label"] == label], seed=draw + 1)
+            .head(FILMS_A_CLASS)
+            .to_dict("records")
+        ]
+        for label in catalogs.LABELS
+    }
     with st.grid(FILMS_A_CLASS, min_column_width=72, gap="xsmall", key="strip"):
-        for class_number, label in enumerate(catalogs.LABELS):
-            drawn = gallery.shuffle(films[films["label"] == label], seed=draw + 1)
-            for number, film in enumerate(drawn.head(FILMS_A_CLASS).to_dict("records")):
-                rng = np.random.default_rng((draw, class_number, number))
-                try:
-                    picture = _read(str(root / film["path"]), film["digest"], size, here)
-                except (UnreadableRadiograph, OSError):
+        for class_number, (label, other_label) in enumerate(
+            (catalogs.LABELS, catalogs.LABELS[::-1])
+        ):
+            others = [picture for picture in pictures[other_label] if picture is not None]
+            for number, picture in enumerate(pictures[label]):
+                if picture is None:
                     st.caption(":material/broken_image: Cannot be read")
                     continue
-                changed = augment(picture, augmentation, rng)
+                rng = np.random.default_rng((draw, class_number, number))
+                other = others[number % len(others)] if others else None
                 st.image(
-                    gallery.to_jpeg(changed),
+                    gallery.to_jpeg(augment(picture, augmentation, rng, other=other)),
                     width="stretch",
                     alt=f"Augmented film, {label.lower()}",
                     caption=class_name(label),

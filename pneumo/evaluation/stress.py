@@ -3,10 +3,11 @@
 A network can read shape, sharpness, compression, markers or the scanner instead of the lungs
 (DeGrave et al., AI for radiographic COVID-19 detection selects shortcuts over signal, Nature
 Machine Intelligence 2021). Each nuisance takes one such thing away or forges it. With the lungs
-blacked out there is nothing left to read, and an honest model is left with chance.
+blacked out there is nothing left to read, and an honest model is left with chance; in the frame
+of a film of the other class, the lungs speak against all that surrounds them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +17,9 @@ from pneumo.evaluation.metrics import roc_auc
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """A picture, uint8, shape (size, size), to a changed one of the same shape."""
+Nuisance = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+"""Pictures, uint8, shape (images, size, size), whether they are PNEUMONIA, and a seed, to changed
+pictures."""
 
 LETTER_FACE = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -70,23 +74,35 @@ def stress(
     untouched = answer(pictures)
     figures = [_figure("none", truth, untouched, untouched, threshold)]
     for name in names:
-        changed = apply(name, pictures, seed=seed)
+        changed = apply(name, pictures, truth, seed=seed)
         figures.append(_figure(name, truth, answer(changed), untouched, threshold))
     return figures
 
 
-def apply(nuisance: str, pictures: np.ndarray, *, seed: int = 0) -> np.ndarray:
+def apply(
+    nuisance: str, pictures: np.ndarray, is_pneumonia: np.ndarray, *, seed: int = 0
+) -> np.ndarray:
     """Pictures under a nuisance, uint8, of the same shape.
 
     What is drawn at random depends on the seed and a picture's place alone.
     """
-    change = NUISANCES[nuisance]
-    return np.stack(
-        [
-            change(picture, np.random.default_rng((seed, place)))
-            for place, picture in enumerate(pictures)
-        ]
-    )
+    return NUISANCES[nuisance](pictures, is_pneumonia, seed)
+
+
+def _each(change: Change) -> Nuisance:
+    """A nuisance that changes each picture by itself."""
+
+    def change_each(pictures: np.ndarray, is_pneumonia: np.ndarray, seed: int) -> np.ndarray:
+        return np.stack([change(it, rng) for it, rng in _with_chance(pictures, seed)])
+
+    return change_each
+
+
+def _with_chance(
+    pictures: np.ndarray, seed: int
+) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
+    for place, picture in enumerate(pictures):
+        yield picture, np.random.default_rng((seed, place))
 
 
 def _figure(
@@ -229,18 +245,47 @@ def _crop_border(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(cv2.resize(inner, (size, size), interpolation=cv2.INTER_LINEAR))
 
 
+# Around the lungs ----------------------------------------------------------------------
+
+LUNG_ROWS, LUNG_COLUMNS = (0.12, 0.85), (0.1, 0.9)
+"""Where lungs reach in a centred frontal film, as shares of the side; the rest is its frame."""
+
+
+def _lungs(size: int) -> tuple[slice, slice]:
+    rows, columns = (
+        slice(round(begin * size), round(end * size)) for begin, end in (LUNG_ROWS, LUNG_COLUMNS)
+    )
+    return rows, columns
+
+
 def _black_out_lungs(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Everything but the frame that lungs do not reach in a centred frontal film."""
-    size = picture.shape[0]
     changed = picture.copy()
-    changed[round(0.12 * size) : round(0.85 * size), round(0.1 * size) : round(0.9 * size)] = 0
+    changed[_lungs(len(picture))] = 0
     return changed
 
 
+def _swap_frames(pictures: np.ndarray, is_pneumonia: np.ndarray, seed: int) -> np.ndarray:
+    """Each film in the frame of a random one of the other class, behind a soft seam."""
+    size = pictures.shape[1]
+    lungs = np.zeros((size, size), np.float32)
+    lungs[_lungs(size)] = 1
+    lungs = np.asarray(cv2.GaussianBlur(lungs, (0, 0), size / 56))
+    of_class = {label: np.flatnonzero(is_pneumonia == label) for label in (False, True)}
+    swapped = []
+    for label, (picture, rng) in zip(is_pneumonia, _with_chance(pictures, seed), strict=True):
+        others = of_class[not label]
+        # Where all films are of one class, there is no other frame to be had.
+        other = pictures[rng.choice(others)] if len(others) else picture
+        swapped.append(cv2.blendLinear(picture, other, lungs, 1 - lungs))
+    return np.stack(swapped)
+
+
+FRAME_SWAPPED = "frame of the other class"
+"""The hardest: what a model reads in the frame speaks for the wrong class."""
 LUNGS_BLACKED_OUT = "lungs blacked out"
 """Not a nuisance but the proof: what a model still answers here, it does not read in the lungs."""
 
-NUISANCES: Mapping[str, Change] = {
+_CHANGES: Mapping[str, Change] = {
     "wider by 30 %": _scale(1.3, 1),
     "narrower by 30 %": _scale(1 / 1.3, 1),
     "taller by 30 %": _scale(1, 1.3),
@@ -262,6 +307,11 @@ NUISANCES: Mapping[str, Change] = {
     "rotated by 7° right": _rotate(-7),
     "moved by 6 %": _shift(0.06, 0.06),
     "mirrored": lambda picture, rng: picture[:, ::-1].copy(),
-    LUNGS_BLACKED_OUT: _black_out_lungs,
+}
+
+NUISANCES: Mapping[str, Nuisance] = {
+    **{name: _each(change) for name, change in _CHANGES.items()},
+    FRAME_SWAPPED: _swap_frames,
+    LUNGS_BLACKED_OUT: _each(_black_out_lungs),
 }
 """By name, in the order of the table."""

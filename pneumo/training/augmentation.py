@@ -5,7 +5,9 @@ same here; without its passes over floating-point colour it is many times faster
 
 Side letters, burned-in exposure texts and black borders differ between the classes of the public
 data sets, and a network would rather read those than the lungs. Some pictures therefore lose
-their corners, and some get letters and texts that say nothing.
+their corners, and some get letters and texts that say nothing. Others get the whole frame of a
+picture of the other class, as in Xiao et al., Noise or Signal: The Role of Image Backgrounds in
+Object Recognition, ICLR 2021.
 """
 
 import math
@@ -22,6 +24,11 @@ ERASED_AREA = (0.02, 0.15)
 LETTER_HEIGHT = (0.04, 0.14)
 TEXT_HEIGHT = (0.025, 0.06)
 """Both of capital letters, as a share of the picture's shorter side."""
+FRAME_ROWS = ((0.03, 0.18), (0.80, 0.97))
+FRAME_COLUMNS = ((0.03, 0.16), (0.84, 0.97))
+"""Where a frame ends, at the top and the bottom, the left and the right, as shares of the side."""
+FRAME_SOFTNESS = (0.01, 0.06)
+"""Width of the seam between a frame and what it surrounds, as a share of the side."""
 MARKER_GREY = (150, 255)
 MARKER_OPACITY = (0.6, 1.0)
 """Of the few that the film shines through."""
@@ -33,17 +40,27 @@ _CAPITAL_HEIGHT = 0.72  # of the size of the typefaces
 _PADDING = 2  # pixels around a marker: room for its blur
 
 
-def augment(image: np.ndarray, augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def augment(
+    image: np.ndarray,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+    *,
+    other: np.ndarray | None = None,
+) -> np.ndarray:
     """A randomly changed copy.
 
     Args:
         image: uint8, shape (height, width).
         augmentation: the largest changes.
         rng: the same state gives the same picture.
+        other: a picture of the other class, of the same shape, whose frame may be taken; without
+            one, none is.
 
     Returns: uint8, shape (height, width).
     """
     height, width = image.shape
+    if other is not None and rng.random() < augmentation.frame_swap:
+        image = swap_frame(image, other, rng)
     if _moves_pixels(augmentation):
         result = warp(image, random_transform(augmentation, rng, height=height, width=width))
     else:
@@ -178,6 +195,30 @@ def warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 # What stands around the chest -------------------------------------------------------------
+
+
+def swap_frame(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The middle of one picture in the frame of another, with a soft seam.
+
+    Args:
+        image, other: uint8, shape (height, width) both.
+        rng: decides where the seam runs.
+
+    Returns: uint8, shape (height, width).
+    """
+    height, width = image.shape
+    rows = _inside(height, *FRAME_ROWS, rng)[:, np.newaxis]
+    middle = rows * _inside(width, *FRAME_COLUMNS, rng)
+    return np.asarray(cv2.blendLinear(image, other, middle, 1 - middle))
+
+
+def _inside(
+    side: int, first: tuple[float, float], last: tuple[float, float], rng: np.random.Generator
+) -> np.ndarray:
+    """How far each place along a side is inside a frame: float32, shape (side,), in [0, 1]."""
+    begin, end, softness = (rng.uniform(*limits) for limits in (first, last, FRAME_SOFTNESS))
+    place = (np.arange(side, dtype=np.float32) + 0.5) / side
+    return np.clip(np.minimum(place - begin, end - place) / softness + 0.5, 0, 1)
 
 
 def black_out_corners(image: np.ndarray, rng: np.random.Generator) -> None:

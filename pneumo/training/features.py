@@ -96,7 +96,7 @@ class FeatureExtractor:
             def make(rows: np.ndarray) -> np.ndarray:
                 if augmentation is None:
                     return self.features(pictures.pixels[rows])
-                return self.features(augmented(pictures.pixels, rows, augmentation, seed=seed))
+                return self.features(augmented(pictures, rows, augmentation, seed=seed))
 
             with partial.open("ab") as file:
                 file.truncate(done * row_bytes)
@@ -133,6 +133,7 @@ class FeatureExtractor:
         """Names everything that the features depend on."""
         values = [self._digest, self._pooled, augmentation and asdict(augmentation)]
         values += [seed if augmentation else None, [image.digest for image in pictures.images]]
+        values += [pictures.is_pneumonia.tolist()]  # decides whose frame a picture may get
         return hashlib.blake2b(json.dumps(values).encode(), digest_size=12).hexdigest() + ".f32"
 
 

@@ -42,7 +42,7 @@ class PictureFeed:
         seed = (self._recipe.seed, epoch)
 
         def make(rows: np.ndarray) -> np.ndarray:
-            return augmented(self._train.pixels, rows, self._recipe.augmentation, seed=seed)
+            return augmented(self._train, rows, self._recipe.augmentation, seed=seed)
 
         for pictures in made_ahead(make, batches):
             yield pictures[..., np.newaxis]
@@ -94,7 +94,7 @@ class FeatureFeed:
         seed, augmentation = (self._recipe.seed, epoch), self._recipe.augmentation
 
         def make(rows: np.ndarray) -> np.ndarray:
-            pictures = augmented(self._train.pixels, rows, augmentation, seed=seed)
+            pictures = augmented(self._train, rows, augmentation, seed=seed)
             return self._extractor.features(pictures)
 
         # A thread takes a few pictures at a time: whole batches would leave cores idle at the end.

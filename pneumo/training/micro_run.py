@@ -45,7 +45,9 @@ def measure(chosen: Recipe, images: list[Path], installation: Settings) -> Pace:
         startup = time.time() - psutil.Process().create_time()
 
         def features(rows: np.ndarray) -> np.ndarray:
-            views = [augment(pictures[row], chosen.augmentation, rng) for row in rows]
+            views = [
+                augment(pictures[row], chosen.augmentation, rng, other=pictures[0]) for row in rows
+            ]
             return extractor.features(np.stack(views))
 
         rows = split_into(np.arange(len(pictures)), CHUNK)

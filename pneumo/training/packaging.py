@@ -74,7 +74,8 @@ def write_bundle(
     truth, logits = validation.is_pneumonia, classifiers.pneumonia_logits(validation_values)
     calibrated = calibration.fit(truth, logits, offset=even_logit)
     probabilities = calibrated.probability(logits)
-    balanced = operating_point.at(truth, probabilities, threshold=0.5)
+    points = operating_point.every_point(truth, probabilities)
+    threshold = points[operating_point.BALANCED].threshold
     data = run.data
     card = ModelCard(
         name=run.name,
@@ -83,12 +84,12 @@ def write_bundle(
         data=asdict(data),
         image_size=recipe.image_size,
         calibration=calibrated,
-        operating_points={"balanced": balanced},
+        operating_points=points,
         measurements=(
             Measurement(
                 data=data.name,
                 split="validation",
-                metrics=measure(truth, probabilities, threshold=balanced.threshold),
+                metrics=measure(truth, probabilities, threshold=threshold),
                 causes=measure_causes(validation.classes, validation_values.argmax(axis=1))
                 if recipe.classes == 3
                 else None,

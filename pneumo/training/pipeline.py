@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -40,6 +41,16 @@ class Pictures:
         """bool, shape (images,)."""
         return self.classes > 0
 
+    def of_the_other_class(self, row: int, rng: np.random.Generator) -> np.ndarray:
+        """A random picture that is NORMAL if this one is PNEUMONIA: uint8, shape (size, size)."""
+        rows = self._rows_by_label[int(not self.is_pneumonia[row])]
+        return self.pixels[rows[rng.integers(len(rows))]]
+
+    @cached_property
+    def _rows_by_label(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of NORMAL and of PNEUMONIA."""
+        return np.flatnonzero(~self.is_pneumonia), np.flatnonzero(self.is_pneumonia)
+
 
 def read_pictures(
     images: Sequence[TrainingImage],
@@ -75,7 +86,7 @@ def read_pictures(
 
 
 def augmented(
-    pictures: MappedPictures,
+    pictures: Pictures,
     rows: np.ndarray,
     augmentation: Augmentation,
     *,
@@ -88,9 +99,11 @@ def augmented(
 
     Returns: uint8, shape (rows, size, size).
     """
-    copies = pictures[rows]
+    copies = pictures.pixels[rows]
     for copy, row in zip(copies, rows.tolist(), strict=True):
-        copy[:] = augment(copy, augmentation, np.random.default_rng((*seed, row)))
+        rng = np.random.default_rng((*seed, row))
+        other = pictures.of_the_other_class(row, rng) if augmentation.frame_swap else None
+        copy[:] = augment(copy, augmentation, rng, other=other)
     return copies
 
 

@@ -73,6 +73,8 @@ class Augmentation:
         erasing: share of the pictures in which a rectangle is greyed out.
         corner_blackout: share of the pictures that lose what stands in their corners.
         markers: share of the pictures into which side letters and exposure texts are pasted.
+        frame_swap: share of the pictures whose frame, all that stands around the lungs, is taken
+            from a picture of the other class; with half, a frame says nothing of the class.
     """
 
     rotation: float = 0.0
@@ -89,6 +91,7 @@ class Augmentation:
     erasing: float = 0.0
     corner_blackout: float = 0.0
     markers: float = 0.0
+    frame_swap: float = 0.0
 
     def __post_init__(self) -> None:
         _check("rotation", self.rotation, "between 0 and 180 degrees", lambda x: 0 <= x <= 180)
@@ -105,6 +108,7 @@ class Augmentation:
         _check_share("erasing", self.erasing)
         _check_share("corner_blackout", self.corner_blackout)
         _check_share("markers", self.markers)
+        _check_share("frame_swap", self.frame_swap)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pneumo.evaluation import stress
-from pneumo.evaluation.stress import LUNGS_BLACKED_OUT, NUISANCES, apply
+from pneumo.evaluation.stress import FRAME_SWAPPED, LUNGS_BLACKED_OUT, NUISANCES, apply
 
 SIZE = 64
 
@@ -18,7 +18,9 @@ def picture() -> np.ndarray:
 
 
 def changed(name: str, picture: np.ndarray) -> np.ndarray:
-    return apply(name, picture[np.newaxis])[0]
+    """The picture among films of both classes."""
+    films = np.stack([picture, np.full_like(picture, 128)])
+    return apply(name, films, np.array([True, False]))[0]
 
 
 @pytest.mark.parametrize("name", NUISANCES)
@@ -79,6 +81,16 @@ def test_corners_only(picture: np.ndarray) -> None:
 def test_no_lung_is_left(picture: np.ndarray) -> None:
     after = changed(LUNGS_BLACKED_OUT, picture)
     assert after[16:48, 16:48].max() == 0 and after[:4].min() >= 10
+
+
+def test_the_frame_is_that_of_a_film_of_the_other_class() -> None:
+    films = np.stack([np.full((SIZE, SIZE), level, np.uint8) for level in (10, 20, 210, 220)])
+    changed = apply(FRAME_SWAPPED, films, np.array([False, False, True, True]))
+    assert changed[:, 32, 32].tolist() == [10, 20, 210, 220]
+    assert set(changed[:2, 1, 1].tolist()) <= {210, 220}
+    assert set(changed[2:, 1, 1].tolist()) <= {10, 20}
+    one_class = apply(FRAME_SWAPPED, films, np.ones(4, bool))
+    assert np.array_equal(one_class, films)  # no other frame to be had
 
 
 def test_figures_by_hand() -> None:

@@ -16,6 +16,7 @@ from pneumo.training.augmentation import (
     paste_markers,
     random_transform,
     recompress,
+    swap_frame,
     transform,
     warp,
 )
@@ -360,6 +361,26 @@ def test_each_change_alone_is_decided_by_the_seed(changes: dict[str, float]) -> 
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert first.dtype == np.uint8 and first.shape == picture.shape
+
+
+def test_the_frame_of_another_picture_around_the_middle() -> None:
+    dark, bright = np.full((100, 100), 40, np.uint8), np.full((100, 100), 200, np.uint8)
+    framed = swap_frame(dark, bright, np.random.default_rng(0))
+    assert (framed[25:75, 25:75] == 40).all()  # no frame reaches so far
+    assert framed[[0, -1]].min() > 160 and framed[:, [0, -1]].min() > 160
+    seam = framed[50]
+    assert ((seam > 40) & (seam < 200)).any()  # and it is soft
+    again = swap_frame(dark, bright, np.random.default_rng(1))
+    assert not np.array_equal(framed, again)
+
+
+def test_frames_are_swapped_in_a_share_of_the_pictures_and_only_where_there_is_another() -> None:
+    dark, bright = np.full((64, 64), 40, np.uint8), np.full((64, 64), 200, np.uint8)
+    half = Augmentation(frame_swap=0.5)
+    rngs = [np.random.default_rng(seed) for seed in range(200)]
+    swapped = [augment(dark, half, rng, other=bright)[0, 0] > 160 for rng in rngs]
+    assert 80 < sum(swapped) < 120
+    assert (augment(dark, half, rngs[0]) == 40).all()
 
 
 def test_threads_make_the_same_pictures() -> None:

@@ -163,7 +163,7 @@ def test_a_view_is_of_augmented_pictures(
     view: View, pooled: FeatureExtractor, pictures: Pictures, told: list[tuple[int, int]]
 ) -> None:
     found = view(seed=(3, 4))
-    changed = augmented(pictures.pixels, np.arange(COUNT), RECIPE.augmentation, seed=(3, 4))
+    changed = augmented(pictures, np.arange(COUNT), RECIPE.augmentation, seed=(3, 4))
     assert found.shape == (COUNT, 1, 1, 1280) and found.dtype == np.float32
     assert np.array_equal(found, pooled.features(changed))
     assert told == [(CHUNK, COUNT), (COUNT, COUNT)]
@@ -265,7 +265,7 @@ def test_features_of_fresh_augmentations(pooled: FeatureExtractor, pictures: Pic
     for epoch in (0, 1):
         batches = list(fed.training(BATCHES, epoch))
         for rows, batch in zip(BATCHES, batches, strict=True):
-            changed = augmented(pictures.pixels, rows, recipe.augmentation, seed=(5, epoch))
+            changed = augmented(pictures, rows, recipe.augmentation, seed=(5, epoch))
             assert batch == pytest.approx(pooled.features(changed), abs=1e-5)
     assert np.array_equal(
         np.concatenate(list(fed.validation())), pooled.features(pictures.pixels[:])
@@ -283,14 +283,14 @@ def test_cached_views_take_turns(pooled: FeatureExtractor, pictures: Pictures) -
     epochs = [list(fed.training(BATCHES, epoch)) for epoch in range(3)]
     for epoch, view in ((0, 1), (1, 2), (2, 1)):
         for rows, batch in zip(BATCHES, epochs[epoch], strict=True):
-            changed = augmented(pictures.pixels, rows, recipe.augmentation, seed=(6, view))
+            changed = augmented(pictures, rows, recipe.augmentation, seed=(6, view))
             assert batch == pytest.approx(pooled.features(changed), abs=1e-5)
 
 
 def test_pictures_to_fine_tune_on(pictures: Pictures) -> None:
     fed = PictureFeed(RECIPE.changed(seed=7), pictures, pictures)
     for rows, batch in zip(BATCHES, fed.training(BATCHES, 3), strict=True):
-        changed = augmented(pictures.pixels, rows, RECIPE.augmentation, seed=(7, 3))
+        changed = augmented(pictures, rows, RECIPE.augmentation, seed=(7, 3))
         assert batch.dtype == np.uint8
         assert np.array_equal(batch, changed[..., np.newaxis])
     assert np.array_equal(np.concatenate(list(fed.validation()))[..., 0], pictures.pixels[:])

@@ -18,7 +18,7 @@ from pneumo.training.pipeline import (
     read_pictures,
     split_into,
 )
-from pneumo.training.recipe import QUICK, Recipe
+from pneumo.training.recipe import QUICK, Augmentation, Recipe
 from pneumo.training.runs import LeftOut, TrainingImage
 from tests.training.films import image_of, write_film, write_noise
 
@@ -35,12 +35,14 @@ def mapped(folder: Path, pixels: np.ndarray) -> MappedPictures:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> MappedPictures:
-    return mapped(tmp_path, np.random.default_rng(0).integers(0, 256, (11, 32, 32)).astype("uint8"))
+def pictures(tmp_path: Path) -> Pictures:
+    """Noise; every third picture is normal."""
+    pixels = np.random.default_rng(0).integers(0, 256, (11, 32, 32)).astype("uint8")
+    return Pictures(images=[], pixels=mapped(tmp_path, pixels), classes=np.arange(11) % 3)
 
 
 def batches(
-    pictures: MappedPictures, *, batch: int, seed: tuple[int, ...] = (0, 1), workers: int = 2
+    pictures: Pictures, *, batch: int, seed: tuple[int, ...] = (0, 1), workers: int = 2
 ) -> np.ndarray:
     order = split_into(np.random.default_rng(3).permutation(len(pictures)), batch)
     made = made_ahead(
@@ -53,7 +55,7 @@ def batches(
     return np.concatenate(parts)
 
 
-def test_batches_depend_on_the_seed_and_not_on_their_size(pictures: MappedPictures) -> None:
+def test_batches_depend_on_the_seed_and_not_on_their_size(pictures: Pictures) -> None:
     whole = batches(pictures, batch=11)
     assert whole.shape == (11, 32, 32) and whole.dtype == np.uint8
     assert np.array_equal(whole, batches(pictures, batch=4))
@@ -63,7 +65,7 @@ def test_batches_depend_on_the_seed_and_not_on_their_size(pictures: MappedPictur
     assert not np.array_equal(whole, batches(pictures, batch=11, seed=(1, 1)))
 
 
-def test_a_picture_changes_alike_wherever_it_stands(pictures: MappedPictures) -> None:
+def test_a_picture_changes_alike_wherever_it_stands(pictures: Pictures) -> None:
     forward, backward = (
         augmented(pictures, order, QUICK.augmentation, seed=(7,))
         for order in (np.arange(11), np.arange(11)[::-1])
@@ -71,9 +73,19 @@ def test_a_picture_changes_alike_wherever_it_stands(pictures: MappedPictures) ->
     assert np.array_equal(forward, backward[::-1])
 
 
+def test_frames_come_from_the_other_class(tmp_path: Path) -> None:
+    levels = np.array([10, 20, 210, 220], np.uint8)
+    pixels = np.broadcast_to(levels[:, np.newaxis, np.newaxis], (4, 32, 32))
+    pictures = Pictures(images=[], pixels=mapped(tmp_path, pixels), classes=np.array([0, 0, 1, 2]))
+    made = augmented(pictures, np.arange(4), Augmentation(frame_swap=1), seed=(0,))
+    assert made[:, 16, 16].tolist() == levels.tolist()
+    assert made[:2, 0, 0].min() > 160 and made[2:, 0, 0].max() < 60
+
+
 def test_equal_pictures_change_differently(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (32, 32)).astype(np.uint8)
-    one, other = batches(mapped(tmp_path, np.stack([picture] * 2)), batch=2)
+    twins = mapped(tmp_path, np.stack([picture] * 2))
+    one, other = batches(Pictures(images=[], pixels=twins, classes=np.array([0, 1])), batch=2)
     assert not np.array_equal(one, other)
 
 

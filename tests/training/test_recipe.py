@@ -46,6 +46,7 @@ def test_the_seed_preset_is_the_tutorial() -> None:
             "erasing": 0.0,
             "corner_blackout": 0.0,
             "markers": 0.0,
+            "frame_swap": 0.0,
         },
         "cached_views": 0,
         "phases": (
@@ -193,6 +194,7 @@ def test_rules_of_a_recipe(argument: str, rule: str, received: Any) -> None:
         (Augmentation, "erasing", "between 0 and 1", 1.1),
         (Augmentation, "corner_blackout", "between 0 and 1", -0.1),
         (Augmentation, "markers", "between 0 and 1", "all"),
+        (Augmentation, "frame_swap", "between 0 and 1", 1.5),
         (Phase, "learning_rate", "above 0, at most 1", -1),
         (Phase, "unfrozen", "between 0 and 1", 1.01),
         (Phase, "schedule", "one of ('constant', 'cosine')", "linear"),
