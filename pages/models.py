@@ -4,21 +4,21 @@ from pathlib import Path
 
 import pandas as pd
 import streamlit as st
-from sklearn.metrics import roc_curve
 
 from pages.parts.datasets import require_dataset, switcher
-from pages.parts.frame import class_badge, escape, header, require_frame
-from pages.parts.models import load_predictor, model_folders, read_bundle
-from pneumo import figures, settings
-from pneumo.datasets import gallery, sources
-from pneumo.evaluation.metrics import Interval
+from pages.parts.frame import escape, header, require_frame
+from pages.parts.models import load_predictor, model_folders, point_name, read_bundle
+from pages.parts.models_result import show_result
+from pneumo import settings
+from pneumo.datasets import sources
+from pneumo.evaluation.interval import Interval
+from pneumo.evaluation.operating_point import OperatingPoint
 from pneumo.inference import bundle, card
 from pneumo.inference.bundle import Bundle
 from pneumo.inference.scoring import Evaluation, evaluate, rows_of_split
 
 require_frame()
 
-MISTAKES = 8
 SPLITS = {"validation": "Validation", "test": "Test", "val": "Val (the data set's own)"}
 FIGURES = ("AUC", "Accuracy", "Sensitivity", "Specificity")
 THREE_DECIMALS = st.column_config.NumberColumn(format="%.3f")
@@ -94,6 +94,8 @@ def show_measured(model: Bundle) -> None:
             "Accuracy": entry.metrics.accuracy,
             "Sensitivity": entry.metrics.sensitivity,
             "Specificity": entry.metrics.specificity,
+            "Brier": entry.metrics.brier_score,
+            "ECE": entry.metrics.calibration_error,
         }
         for entry in model.card.measurements
     ]
@@ -102,8 +104,38 @@ def show_measured(model: Bundle) -> None:
         pd.DataFrame(rows),
         hide_index=True,
         key="measured",
-        column_config=dict.fromkeys(FIGURES, THREE_DECIMALS),
+        column_config=dict.fromkeys((*FIGURES, "Brier", "ECE"), THREE_DECIMALS),
     )
+
+
+def show_operating_points(points: dict[str, OperatingPoint]) -> None:
+    """Where a verdict turns, where there is none, and what that costs."""
+    rows = [
+        {
+            "Operating point": point_name(name),
+            "Threshold": f"{100 * point.threshold:.0f} %",
+            "Unsure between": " and ".join(f"{100 * end:.2g} %" for end in point.band),
+            "Sensitivity": with_interval(point.sensitivity, point.sensitivity_interval),
+            "Specificity": with_interval(point.specificity, point.specificity_interval),
+            "Left unanswered": f"{100 * point.unanswered:.1f} %",
+            "Accuracy of the answered": "–"
+            if point.answered_accuracy is None
+            else f"{point.answered_accuracy:.3f}",
+        }
+        for name, point in points.items()
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="points")
+    st.caption(
+        "On the validation patients of the model, with 95 % intervals. Balanced: a missed "
+        "pneumonia costs as much as a false alarm. High sensitivity: nine times as much. High "
+        "specificity: a ninth. Between the two probabilities the model calls itself unsure, as no "
+        "verdict is taken to cost a quarter of a wrong one."
+    )
+
+
+def with_interval(value: float, interval: Interval) -> str:
+    """A figure with its 95 % interval, as text."""
+    return f"{value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 
 def measure(model: Bundle) -> None:
@@ -137,7 +169,7 @@ def measure(model: Bundle) -> None:
             "of the one is no good measure of, or on, the other."
         )
     if address in results:
-        show_result(results[address], dataset)
+        show_result(results[address], dataset, here.image_limits)
         st.caption("The same from the command line:")
         st.code(model.card.evaluation_command(split).replace("DIR", f'"{dataset.root}"'))
 
@@ -161,83 +193,6 @@ def run(model: Bundle, dataset: sources.Dataset, catalog: pd.DataFrame, split: s
         bar.empty()
 
 
-def show_result(result: Evaluation, dataset: sources.Dataset) -> None:
-    """Figures with their intervals, the ROC curve, the confusion matrix, the mistakes."""
-    metrics = result.metrics
-    with st.grid(5, min_column_width=130, gap="small"):
-        show_figure("AUC", metrics.roc_auc, metrics.roc_auc_interval)
-        show_figure("Accuracy", metrics.accuracy, metrics.accuracy_interval)
-        show_figure("Sensitivity", metrics.sensitivity, metrics.sensitivity_interval)
-        show_figure("Specificity", metrics.specificity, metrics.specificity_interval)
-        st.metric("Loss", f"{metrics.loss:.3f}", help="Cross-entropy of the probabilities.")
-    table = result.predictions
-    curve, matrix = st.columns(2, gap="large")
-    if metrics.roc_auc is not None and metrics.sensitivity is not None:
-        false_alarms, hits, _ = roc_curve(table["label"] == "PNEUMONIA", table["probability"])
-        own = (1 - (metrics.specificity or 0.0), metrics.sensitivity)
-        curve.plotly_chart(
-            figures.roc(false_alarms, hits, operating_point=own),
-            key="roc",
-            config={"displayModeBar": False},
-            alt=f"ROC curve, area {metrics.roc_auc:.3f}",
-        )
-    counts = [
-        [metrics.true_negatives, metrics.false_positives],
-        [metrics.false_negatives, metrics.true_positives],
-    ]
-    matrix.plotly_chart(
-        figures.confusion(counts),
-        key="confusion",
-        config={"displayModeBar": False},
-        alt=f"Confusion matrix {counts}",
-    )
-    for file in result.unreadable:
-        reason = f"{escape(file.path.name)} was left out. {escape(file.error)}"
-        st.warning(reason, icon=":material/broken_image:")
-    show_mistakes(table, dataset, metrics.threshold)
-
-
-def show_figure(name: str, value: float | None, interval: Interval | None) -> None:
-    """A figure with its 95 % interval."""
-    if value is None or interval is None:
-        st.metric(name, "–", help="This split holds one class only.")
-        return
-    st.metric(
-        name,
-        f"{value:.3f}",
-        f"{interval.low:.3f} to {interval.high:.3f}",
-        delta_color="off",
-        delta_arrow="off",
-        help="Below: 95 % confidence interval.",
-    )
-
-
-def show_mistakes(table: pd.DataFrame, dataset: sources.Dataset, threshold: float) -> None:
-    """The films that the model is most wrong about."""
-    wrong = table[table["verdict"] != table["label"]]
-    if wrong.empty:
-        st.success("No mistakes on this split.", icon=":material/check_circle:")
-        return
-    distance = (wrong["probability"] - threshold).abs()
-    worst = wrong.loc[distance.sort_values(ascending=False).index].head(MISTAKES)
-    st.markdown(f"**The worst of {len(wrong)} mistakes**")
-    pictures = gallery.thumbnails(
-        dataset.root, worst, width=288, height=240, limits=here.image_limits
-    )
-    with st.grid("auto", min_column_width=180, gap="small") as cells:
-        for film, picture in zip(worst.to_dict("records"), pictures, strict=True):
-            with cells.cell(), st.container(gap="xxsmall"):
-                if picture.problem:
-                    st.warning(picture.problem)
-                else:
-                    st.image(picture.jpeg, width="stretch", alt=f"Radiograph {film['path']}")
-                st.caption(
-                    f"{class_badge(film['label'], film['subtype'])} called "
-                    f"{film['verdict'].lower()} at {film['probability']:.1%}  \n"
-                    f"{escape(Path(film['path']).stem)}"
-                )
-
-
 # The page -------------------------------------------------------------------------------
 
 with header("Models"):
@@ -246,11 +201,13 @@ models = read_models(model_folders())
 model = pick_model(models)
 st.header(escape(model.card.name), anchor=False)
 st.caption(f"{model.card.architecture}, {model.litert.stat().st_size / 2**20:.1f} MiB")
-measuring, reading, recipe = st.tabs(["Measure", "Card", "Recipe"])
+measuring, deciding, reading, recipe = st.tabs(["Measure", "Operating points", "Card", "Recipe"])
 with reading, st.container(width=860):
     st.markdown(card.to_markdown(model.card).partition("\n")[2])
 with recipe:
     st.json(model.card.recipe)
+with deciding:
+    show_operating_points(model.card.operating_points)
 with measuring:
     show_measured(model)
     measure(model)

@@ -1,20 +1,21 @@
 """Ask a model about radiographs."""
 
-from dataclasses import dataclass
+import dataclasses
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from pages.parts.datasets import require_dataset
-from pages.parts.frame import class_badge, class_name, escape, header, require_frame
-from pages.parts.models import load_predictor, model_folders
-from pneumo import figures, radiograph, settings
+from pages.parts.frame import class_badge, escape, header, require_frame
+from pages.parts.models import load_predictor, model_folders, point_name
+from pages.parts.predict_answer import Answer, Question, show_answer
+from pages.parts.predict_table import show_many
+from pneumo import radiograph, settings
 from pneumo.datasets import gallery, phantom
+from pneumo.evaluation.interval import Interval
+from pneumo.evaluation.operating_point import BALANCED, OperatingPoint
 from pneumo.inference import bundle
-from pneumo.inference.predictor import Prediction, Predictor, Verdict
-from pneumo.radiograph import Radiograph
+from pneumo.inference.predictor import Predictor
 
 require_frame()
 
@@ -27,36 +28,8 @@ EXAMPLES: tuple[tuple[phantom.Subtype, int], ...] = (
     ("viral", 5),
     ("viral", 6),
 )
-SIDES: tuple[Verdict, ...] = ("PNEUMONIA", "NORMAL")
-SHOWN = 1100  # pixels a side at most, of a film on its way to the browser
 
 here = settings.load()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """A file that the user asks about.
-
-    Attributes:
-        name: for people.
-        key: tells it from every other file of the session.
-        data: its content.
-        synthetic: no patient's film.
-    """
-
-    name: str
-    key: str
-    data: bytes
-    synthetic: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What the model says of a file, or the reason why it says nothing."""
-
-    question: Question
-    prediction: Prediction | None
-    error: str = ""
 
 
 # Models and films -----------------------------------------------------------------------
@@ -175,155 +148,51 @@ def offer_examples() -> Question | None:
     return None
 
 
-# Answers --------------------------------------------------------------------------------
+# Reading --------------------------------------------------------------------------------
 
 
-def show_answer(shown: Answer, trained_on: dict[str, Any]) -> None:
-    """One film: the verdict, the original, and what the model saw in it."""
-    name, prediction = shown.question.name, shown.prediction
-    if prediction is None:
-        st.error(f"**{escape(name)}** {escape(shown.error)}", icon=":material/broken_image:")
-        return
-    verdict, views = st.columns([4, 10], gap="medium")
-    with verdict:
-        show_verdict(shown.question, prediction, trained_on)
-    with views:
-        film = radiograph.read(shown.question.data, limits=here.image_limits)
-        show_views(name, film, prediction)
-
-
-def show_views(name: str, film: Radiograph, prediction: Prediction) -> None:
-    """The original beside the same film with the heat map that the user asks for."""
-    with st.container(horizontal=True, gap="large", vertical_alignment="center"):
-        side = st.segmented_control(
-            "Show the evidence for",
-            SIDES,
-            default=prediction.verdict,
+def read(answers: list[Answer], points: dict[str, OperatingPoint]) -> list[Answer]:
+    """The answers at the operating point and for the patients that the user chooses."""
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="reading"):
+        name = st.segmented_control(
+            "Operating point",
+            list(points),
+            default=BALANCED,
             required=True,
-            format_func=class_name,
-            key=f"side-{prediction.verdict}",
+            format_func=point_name,
+            key="operating-point",
+            bind="query-params",
         )
-        opacity = st.slider(
-            "Heat map opacity", 0, 100, 45, format="%d %%", key="opacity", width=260
+        percent = st.slider(
+            "How common is pneumonia among your patients?",
+            1,
+            99,
+            50,
+            format="%d %%",
+            key="prevalence",
+            bind="query-params",
+            width=330,
+            help="Restates the probability and the threshold. The verdict stays with the operating "
+            "point.",
         )
-    heat_map = prediction.evidence_for(side)
-    pixels = gallery.fit(film.pixels, width=SHOWN, height=SHOWN)
-    original, explained = st.columns(2, gap="medium")
-    with original:
-        st.image(gallery.to_jpeg(pixels), width="stretch", alt=f"Chest radiograph {name}, original")
-        st.caption(f"Original: {describe(film)}")
-    with explained:
-        st.image(
-            gallery.to_jpeg(figures.overlay(pixels, heat_map, opacity=opacity / 100)),
-            width="stretch",
-            alt=f"The same film with a heat map. {prediction.wording}",
-        )
+        point = points[name]
         st.caption(
-            f"Grad-CAM: the brighter, the more the place speaks for {class_name(side).lower()}."
-            if heat_map.any()
-            else f"Grad-CAM: nothing in this film speaks for {class_name(side).lower()}."
+            f"{measured('Sensitivity', point.sensitivity, point.sensitivity_interval)}, "
+            f"{measured('specificity', point.specificity, point.specificity_interval)} on "
+            "validation patients. The slider changes the probability, never the verdict.",
+            width=430,
         )
+    return [
+        dataclasses.replace(it, prediction=it.prediction.at(point, prevalence=percent / 100))
+        if it.prediction is not None
+        else it
+        for it in answers
+    ]
 
 
-def show_verdict(question: Question, prediction: Prediction, trained_on: dict[str, Any]) -> None:
-    """The verdict and what it rests on, with the data that the model was trained on."""
-    colour = "orange" if prediction.verdict == "PNEUMONIA" else "blue"
-    sign = "change_history" if prediction.verdict == "PNEUMONIA" else "circle"
-    with st.container(border=True, key="verdict"):
-        st.caption(escape(question.name))
-        st.subheader(f":{colour}[:material/{sign}: {prediction.wording}]", anchor=False)
-        st.plotly_chart(
-            figures.probability_scale(prediction.probability, prediction.threshold),
-            key="probability",
-            config={"displayModeBar": False},
-            alt=f"Probability of pneumonia {prediction.probability:.1%}, "
-            f"threshold {prediction.threshold:.1%}",
-        )
-        st.caption(
-            f"Probability of pneumonia {100 * prediction.probability:.2f} %, called pneumonia from "
-            f"{100 * prediction.threshold:.0f} %. Answered in {prediction.milliseconds:.0f} ms."
-        )
-        if prediction.verdict == "PNEUMONIA" and prediction.cause:
-            causes = (f"{name} {share:.0%}" for name, share in prediction.cause.items())
-            st.caption(f"If it is pneumonia: {', '.join(causes)}.")
-        if question.synthetic and not trained_on["synthetic"]:
-            st.caption(
-                ":material/science: A synthetic film, and a model that learned from patients: the "
-                "answer shows how the tool works, not how good the model is."
-            )
-        for flag in prediction.flags:
-            st.warning(flag, icon=":material/report:")
-        st.caption(
-            ":material/stethoscope: **Decision support, not a diagnosis.** "
-            f"Trained on {escape(trained_on['population'])}."
-        )
-
-
-def describe(film: Radiograph) -> str:
-    """How a film was read, in a few words."""
-    height, width = film.pixels.shape
-    steps = [f"{width:,} × {height:,} pixels", f"{film.format}, {film.bit_depth} bit"]
-    if film.windowed:
-        steps.append("windowed")
-    elif film.bit_depth > 8:
-        steps.append("no window in the file, stretched to its darkest and brightest levels")
-    if film.inverted:
-        steps.append("inverted from MONOCHROME1")
-    return ", ".join(steps)
-
-
-def show_many(answers: list[Answer]) -> Answer:
-    """All files as a table: those not read, then the most suspicious. Returns the one to show."""
-    order = sorted(
-        answers, key=lambda it: -it.prediction.probability if it.prediction is not None else -2.0
-    )
-    table = pd.DataFrame(
-        {
-            "File": [it.question.name for it in order],
-            "Verdict": [
-                class_name(it.prediction.verdict) if it.prediction else "Not read" for it in order
-            ],
-            "Probability": [it.prediction.probability if it.prediction else None for it in order],
-            "Remarks": [
-                " ".join(it.prediction.flags) if it.prediction else it.error for it in order
-            ],
-        }
-    )
-    called = (table["Verdict"] == "Pneumonia").sum()
-    unread = (table["Verdict"] == "Not read").sum()
-    with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
-    ):
-        st.markdown(
-            f"**{len(table)} films**: {class_badge('PNEUMONIA')} {called} "
-            f"{class_badge('NORMAL')} {len(table) - called - unread}"
-            + (f" :gray-badge[Not read] {unread}" if unread else "")
-        )
-        st.download_button(
-            "Download as CSV",
-            table.to_csv(index=False),
-            "pneumo-predictions.csv",
-            mime="text/csv",
-            icon=":material/download:",
-        )
-    event = st.dataframe(
-        table,
-        hide_index=True,
-        key="table",
-        on_select="rerun",
-        selection_mode="single-row-required",
-        # The first that can be shown.
-        selection_default={"selection": {"rows": [int(unread) if unread < len(table) else 0]}},
-        height=min(38 + 35 * len(table), 300),
-        column_config={
-            "File": st.column_config.TextColumn(width="medium"),
-            "Probability": st.column_config.ProgressColumn(
-                "Probability of pneumonia", min_value=0, max_value=1, format="percent"
-            ),
-        },
-    )
-    # A row that was selected in a longer table may be gone.
-    return order[min(event["selection"]["rows"][0], len(order) - 1)]
+def measured(name: str, share: float, interval: Interval) -> str:
+    """A share with its 95 % interval, in percent."""
+    return f"{name} {100 * share:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
 # The page -------------------------------------------------------------------------------
@@ -345,5 +214,7 @@ else:
     questions = [one] if one is not None else []
 answers = answer(questions, predictor)
 if answers:
+    card = predictor.bundle.card
+    answers = read(answers, card.operating_points)
     shown = show_many(answers) if len(answers) > 1 else answers[0]
-    show_answer(shown, predictor.bundle.card.data)
+    show_answer(shown, card.data, here.image_limits)

@@ -19,13 +19,15 @@ from pneumo import figures, radiograph, settings
 from pneumo.datasets import catalog, kaggle, sample_set, sources
 from pneumo.datasets.sources import Dataset, Source
 from pneumo.evaluation.metrics import CLASSES
+from pneumo.evaluation.operating_point import BALANCED, THRESHOLDS
 from pneumo.evaluation.stress import StressFigure
 from pneumo.inference import bundle
 from pneumo.inference.card import Measurement
-from pneumo.inference.predictor import Predictor
+from pneumo.inference.predictor import OUT_OF_SCOPE, Predictor
 from pneumo.inference.scoring import (
     FilePrediction,
     evaluate,
+    model_inputs,
     predict_files,
     rows_of_split,
     stress_test,
@@ -289,14 +291,20 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
     for file in result.unreadable:
         _tell(f"Left out {file.path}: {file.error}")
     stressed: list[StressFigure] = []
+    parity = None
+    if options.stress or options.keras:
+        size = predictor.bundle.card.image_size
+        pictures, is_pneumonia = model_inputs(
+            images, dataset.root, size=size, limits=installation.image_limits
+        )
     if options.stress:
         stressed = stress_test(
-            predictor,
-            images,
-            dataset.root,
-            limits=installation.image_limits,
-            progress=_progress("Under nuisances"),
+            predictor, pictures, is_pneumonia, progress=_progress("Under nuisances")
         )
+    if options.keras:
+        from pneumo import export  # TensorFlow, which no other command needs in this process
+
+        parity = export.parity(predictor.bundle, pictures)
     if options.record is not None:
         measurement = Measurement(
             data=dataset.name,
@@ -305,6 +313,7 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
             note=options.record,
             causes=result.causes,
             stress=tuple(stressed),
+            parity=parity,
         )
         card = predictor.bundle.card.with_measurement(measurement)
         bundle.write_card(predictor.bundle.folder, card)
@@ -320,9 +329,18 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
             name: value for name, value in metrics.items() if name not in ("images", "threshold")
         },
     }
-    shown = ("roc_auc", "accuracy", "sensitivity", "specificity", "loss")
+    shown = (
+        *("roc_auc", "accuracy", "sensitivity", "specificity"),
+        *("loss", "brier_score", "calibration_error"),
+    )
     lines = [f"{options.split}: {result.metrics.images} images of {dataset.name}"]
-    lines += [f"{name:<12} {metrics[name]:.4f}" for name in shown if metrics[name] is not None]
+    lines += [f"{name:<18} {metrics[name]:.4f}" for name in shown if metrics[name] is not None]
+    if parity is not None:
+        answer["parity"] = dataclasses.asdict(parity)
+        lines += [
+            f"Keras model: largest difference of a logit {parity.largest_logit_difference:.1e}, "
+            f"{parity.verdicts_changed} other verdicts"
+        ]
     if stressed:
         answer["stress"] = [dataclasses.asdict(figure) for figure in stressed]
         lines += ["", f"{'nuisance':<24} AUC    sens.  spec.  flipped"]
@@ -346,10 +364,14 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
 def predict(options: argparse.Namespace, installation: Settings) -> int:
     """Verdict and probability for each file."""
     predictor = Predictor(bundle.find(installation, options.model))
+    point = predictor.bundle.card.operating_points[options.operating_point]
     failed, answers = False, []
     for file in predict_files(predictor, options.files, limits=installation.image_limits):
         failed |= file.prediction is None
-        answers.append(_describe_prediction(file))
+        if file.prediction is not None:
+            read = file.prediction.at(point, prevalence=options.prevalence)
+            file = dataclasses.replace(file, prediction=read)
+        answers.append(_describe_prediction(file, options.operating_point))
         if options.overlays and file.prediction is not None:
             _write_overlay(file, options.overlays, installation)
         if not options.json:
@@ -462,6 +484,9 @@ def _parser() -> argparse.ArgumentParser:
         "--stress", action="store_true", help="also under nuisances: stretch, blur, markers, …"
     )
     evaluation.add_argument(
+        "--keras", action="store_true", help="also by the Keras model, to compare"
+    )
+    evaluation.add_argument(
         "--record", metavar="NOTE", help="write the figures into the model's card, with a note"
     )
 
@@ -469,6 +494,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(prediction)
     prediction.add_argument(
         "--overlays", type=Path, metavar="DIR", help="write each film with its heat map as PNG"
+    )
+    prediction.add_argument(
+        "--operating-point",
+        choices=THRESHOLDS,
+        default=BALANCED,
+        help=f"{', '.join(THRESHOLDS)} (default: {BALANCED})",
+        metavar="NAME",
+    )
+    prediction.add_argument(
+        "--prevalence",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="of pneumonia among your patients, between 0 and 1: restates probability and "
+        "threshold, not the verdict (default: 0.5)",
     )
     prediction.add_argument("files", nargs="+", type=Path, metavar="FILE")
     return parser
@@ -608,16 +648,21 @@ def _recipe_name(run: Run) -> str | None:
         return None
 
 
-def _describe_prediction(file: FilePrediction) -> dict[str, Any]:
+def _describe_prediction(file: FilePrediction, operating_point: str) -> dict[str, Any]:
     if file.prediction is None:
         return {"path": str(file.path), "error": file.error}
     prediction = file.prediction
     return {
         "path": str(file.path),
         "verdict": prediction.verdict,
+        "unsure": prediction.unsure,
         "probability": prediction.probability,
+        "threshold": prediction.threshold,
+        "operating_point": operating_point,
+        "prevalence": prediction.prevalence,
         "logit": prediction.logit,
         "cause": prediction.cause,
+        "scope": list(prediction.scope),
         "flags": list(prediction.flags),
     }
 
@@ -633,8 +678,10 @@ def _write_overlay(file: FilePrediction, folder: Path, installation: Settings) -
 
 
 def _in_words(file: FilePrediction) -> str:
-    assert file.prediction is not None
-    return "; ".join([file.prediction.wording, *file.prediction.flags])
+    prediction = file.prediction
+    assert prediction is not None
+    outside = f"{OUT_OF_SCOPE}. {' '.join(prediction.scope)} " if prediction.scope else ""
+    return outside + "; ".join([prediction.wording, *prediction.flags])
 
 
 def _summary(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""A trained network to LiteRT, checked against the network itself."""
+"""A trained network to LiteRT, and the two held against each other."""
 
 import tempfile
 from pathlib import Path
@@ -9,7 +9,13 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from pneumo import background
+from pneumo.evaluation.operating_point import BALANCED
+from pneumo.inference.bundle import Bundle
+from pneumo.inference.card import Parity
 from pneumo.inference.interpreter import InterpreterPool
+
+TOGETHER = 16
+"""Pictures that are compared at the same time."""
 
 
 class ParityError(Exception):
@@ -58,16 +64,45 @@ def _save_constants(network: keras.Model, path: str) -> None:
     )
 
 
+def parity(model: Bundle, pictures: np.ndarray) -> Parity:
+    """How far the LiteRT file of a bundle is from its Keras model.
+
+    Args:
+        model: its hashes were checked, so that its Keras model may be loaded.
+        pictures: uint8, shape (images, size, size).
+    """
+    network = keras.saving.load_model(model.keras, compile=False, safe_mode=True)
+    both = logits(network, model.litert, pictures)
+    threshold = model.card.operating_points[BALANCED].threshold
+    called = model.card.calibration.probability(both) >= threshold
+    return Parity(
+        largest_logit_difference=float(np.ptp(both, axis=0).max()),
+        verdicts_changed=int((called[0] != called[1]).sum()),
+    )
+
+
 def largest_logit_difference(network: keras.Model, litert: Path, pictures: np.ndarray) -> float:
-    """The largest absolute difference of the logits of network and LiteRT file.
+    """The largest absolute difference of the logits of network and LiteRT file; see `logits`."""
+    return float(np.ptp(logits(network, litert, pictures), axis=0).max())
+
+
+def logits(network: keras.Model, litert: Path, pictures: np.ndarray) -> np.ndarray:
+    """What a network and the LiteRT file made of it answer.
 
     Args:
         network: gives "logit" for radiographs of shape (batch, size, size, 1).
+        litert: the file.
         pictures: uint8, shape (images, size, size).
+
+    Returns: float32, shape (2, images): the network's logits, then the file's.
     """
     # Not `predict_on_batch`, which answers once for each device of a mirrored network; and
     # compiled, since an eager call keeps every layer's output until the end.
-    answer = tf.function(lambda radiographs: network(radiographs, training=False)["logit"])
-    expected = answer(tf.constant(pictures[..., np.newaxis], tf.float32)).numpy()
-    pool = InterpreterPool(litert, workers=1, batch=len(pictures))
-    return float(np.max(np.abs(expected - pool.run(pictures)["logit"])))
+    answer = tf.function(
+        lambda radiographs: network(radiographs, training=False)["logit"], reduce_retracing=True
+    )
+    pool = InterpreterPool(litert, workers=1, batch=TOGETHER)
+    parts = [pictures[at : at + TOGETHER] for at in range(0, len(pictures), TOGETHER)]
+    by_network = [answer(tf.constant(it[..., np.newaxis], tf.float32)).numpy() for it in parts]
+    by_litert = [pool.run(it)["logit"] for it in parts]
+    return np.stack([np.concatenate(by_network)[:, 0], np.concatenate(by_litert)[:, 0]])

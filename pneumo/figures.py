@@ -457,23 +457,28 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
 # Predictions ----------------------------------------------------------------------------
 
 
-def probability_scale(probability: float, threshold: float) -> go.Figure:
-    """Where a film stands between NORMAL and PNEUMONIA, and where the verdict turns.
+def probability_scale(
+    probability: float, threshold: float, *, band: tuple[float, float], muted: bool = False
+) -> go.Figure:
+    """Where a film stands between NORMAL and PNEUMONIA, where the verdict turns, where it is open.
 
     Args:
         probability: of PNEUMONIA, in [0, 1].
         threshold: from which the verdict is PNEUMONIA, in [0, 1].
+        band: between these two the model is unsure; the threshold is one of them or between.
+        muted: draw the film in grey, as one whose verdict does not count.
     """
+    low, high = band
     figure = go.Figure()
-    for start, end, name in ((0, threshold, "NORMAL"), (threshold, 1, "PNEUMONIA")):
+    for start, end, colour in ((0, low, NORMAL), (low, high, NEUTRAL), (high, 1, PNEUMONIA)):
         figure.add_shape(
             type="rect",
             x0=start,
             x1=end,
             y0=0.3,
             y1=0.7,
-            fillcolor=CLASS_COLOURS[name],
-            opacity=0.35,
+            fillcolor=colour,
+            opacity=0.15 if muted else 0.35,
             line_width=0,
         )
     figure.add_scatter(
@@ -481,7 +486,7 @@ def probability_scale(probability: float, threshold: float) -> go.Figure:
         y=[0.1, 0.9],
         mode="lines",
         line={"color": NEUTRAL, "width": 2, "dash": "dot"},
-        hovertemplate=f"Threshold {threshold:.3f}<extra></extra>",
+        hovertemplate=f"Threshold {threshold:.1%}<extra></extra>",
     )
     verdict = "PNEUMONIA" if probability >= threshold else "NORMAL"
     figure.add_scatter(
@@ -490,22 +495,34 @@ def probability_scale(probability: float, threshold: float) -> go.Figure:
         mode="markers",
         marker={
             "size": 18,
-            "color": CLASS_COLOURS[verdict],
+            "color": NEUTRAL if muted else CLASS_COLOURS[verdict],
             "symbol": "diamond",
             "line": {"color": "#FFFFFF", "width": 2},
         },
         cliponaxis=False,
         hovertemplate=f"Probability of pneumonia {probability:.2%}<extra></extra>",
     )
+    # Towards the middle, so that a threshold near an end keeps its words on the scale.
+    anchor = "left" if threshold < 0.2 else "right" if threshold > 0.8 else "center"
     figure.add_annotation(
-        x=threshold, y=1, text=f"threshold {threshold:.2f}", showarrow=False, yanchor="bottom"
+        x=threshold,
+        y=1,
+        text=f"threshold {100 * threshold:.2g} %",
+        showarrow=False,
+        xanchor=anchor,
+        yanchor="bottom",
     )
+    # The grey part says what it means where the words fit, and next to the diamond nothing.
+    middle = (low + threshold) / 2 if probability >= threshold else (threshold + high) / 2
+    if high - low >= 0.4:
+        figure.add_annotation(x=middle, y=0.5, text="unsure", showarrow=False, font={"size": 11})
     figure.update_layout(showlegend=False)
     figure = dress(figure, height=104)
     figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(range=[0, 1.15], visible=False)
-    return figure
+    # Room for the last number, and for the diamond of a model that is certain.
+    return figure.update_layout(margin={"l": 16, "r": 16})
 
 
 def roc(
@@ -567,8 +584,7 @@ def confusion(counts: list[list[int]]) -> go.Figure:
             x=names,
             y=names,
             text=texts,
-            texttemplate="%{text}",
-            colorscale=[[0, "rgba(18, 165, 148, 0.06)"], [1, "rgba(18, 165, 148, 0.75)"]],
+            colorscale=[[0, "rgba(18, 165, 148, 0.06)"], [1, "rgba(18, 165, 148, 0.55)"]],
             zmin=0,
             zmax=1,
             showscale=False,
@@ -577,7 +593,106 @@ def confusion(counts: list[list[int]]) -> go.Figure:
             hovertemplate="%{y} called %{x}: %{text}<extra></extra>",
         )
     )
+    # Annotations, unlike the text of a heat map, have the colour that the page gives to text.
+    for truth, row in zip(names, texts, strict=True):
+        for verdict, text in zip(names, row, strict=True):
+            figure.add_annotation(x=verdict, y=truth, text=text, showarrow=False)
     figure = dress(figure, height=340)
     figure.update_xaxes(title="Verdict", side="bottom", showgrid=False)
     figure.update_yaxes(title="Truth", autorange="reversed", showgrid=False)
     return figure
+
+
+def reliability(
+    stated: Sequence[float],
+    observed: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    images: Sequence[int],
+) -> go.Figure:
+    """A reliability diagram: on the diagonal, probabilities mean what they say.
+
+    Args:
+        stated: mean probability of PNEUMONIA in each bin, rising.
+        observed: share of PNEUMONIA in each bin.
+        intervals: lower and upper end of a confidence interval of that share.
+        images: how many each bin holds; larger marks for more.
+    """
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": NEUTRAL, "width": 1, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    largest = max(images)
+    figure.add_scatter(
+        x=stated,
+        y=observed,
+        mode="lines+markers",
+        line={"color": VALIDATION, "width": 1.5},
+        marker={
+            "color": VALIDATION,
+            "opacity": 1,
+            # By area, and never too small to see.
+            "size": [7 + 11 * (count / largest) ** 0.5 for count in images],
+            "line": {"color": "#FFFFFF", "width": 1.5},
+        },
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [high - y for y, (_, high) in zip(observed, intervals, strict=True)],
+            "arrayminus": [y - low for y, (low, _) in zip(observed, intervals, strict=True)],
+            "color": VALIDATION,
+            "thickness": 1.2,
+            "width": 3,
+        },
+        customdata=images,
+        hovertemplate="Stated %{x:.1%}, observed %{y:.1%} of %{customdata:,} films<extra></extra>",
+        showlegend=False,
+        cliponaxis=False,
+    )
+    figure.update_xaxes(title="Stated probability", range=[-0.02, 1.02], tickformat=".0%")
+    figure.update_yaxes(title="Observed share", range=[-0.02, 1.02], tickformat=".0%")
+    return dress(figure, height=340).update_layout(margin={"r": 10})  # half of a large mark
+
+
+def trade_off(
+    answered: Sequence[float], accuracy: Sequence[float], *, own: tuple[float, float] | None
+) -> go.Figure:
+    """Accuracy of the verdicts by the share of the films that get one.
+
+    Args:
+        answered: shares of the films.
+        accuracy: on these, as many.
+        own: the pair that the model's own band gives, where it leaves a verdict.
+    """
+    figure = go.Figure()
+    figure.add_scatter(
+        x=answered,
+        y=accuracy,
+        mode="lines+markers",
+        line={"color": VALIDATION, "width": 2.5},
+        marker={"size": 6},
+        hovertemplate="%{x:.1%} answered, %{y:.2%} of these right<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=[own[0]] if own else [],
+        y=[own[1]] if own else [],
+        mode="markers",
+        name="The model's own band",
+        marker={
+            "size": 13,
+            "symbol": "diamond",
+            "color": VALIDATION,
+            "line": {"color": "#FFFFFF", "width": 2},
+        },
+        hovertemplate="%{x:.1%} answered, %{y:.2%} of these right<extra></extra>",
+        cliponaxis=False,
+    )
+    # From all films on: whoever reads to the right sees what leaving films out buys.
+    figure.update_xaxes(title="Films with a verdict", autorange="reversed", tickformat=".0%")
+    figure.update_yaxes(title="Accuracy of the verdicts", tickformat=".1%")
+    return dress(figure, height=340)

@@ -20,7 +20,7 @@ from pneumo.datasets.sample_set import Counts
 from pneumo.evaluation import stress
 from pneumo.evaluation.metrics import measure_causes
 from pneumo.inference import bundle
-from pneumo.inference.predictor import Predictor
+from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.inference.scoring import Evaluation
 from pneumo.settings import REPOSITORY, Settings
 from pneumo.training import launcher, pace, queue, runs
@@ -661,7 +661,6 @@ def test_evaluate(pneumo: Command, at_home: Training) -> None:
         "unreadable": 0,
     }
     metrics = answer["metrics"]
-    assert {"roc_auc", "accuracy", "sensitivity", "specificity", "loss"} <= set(metrics)
     assert answer["threshold"] == (
         bundle.load(at_home.run.bundle).card.operating_points["balanced"].threshold
     )
@@ -675,7 +674,10 @@ def test_evaluate(pneumo: Command, at_home: Training) -> None:
     assert first == "test: 20 images of films"
     assert dict(line.split() for line in figures) == {
         name: f"{metrics[name]:.4f}"
-        for name in ("roc_auc", "accuracy", "sensitivity", "specificity", "loss")
+        for name in (
+            *("roc_auc", "accuracy", "sensitivity", "specificity"),
+            *("loss", "brier_score", "calibration_error"),
+        )
     }
 
 
@@ -778,9 +780,14 @@ def test_predict_in_json(pneumo: Command, sample_root: Path, tmp_path: Path) -> 
         assert answer == {
             "path": str(path),
             "verdict": expected.verdict,
+            "unsure": expected.unsure,
             "probability": expected.probability,
+            "threshold": 0.5,
+            "operating_point": "balanced",
+            "prevalence": 0.5,
             "logit": expected.logit,
             "cause": {},
+            "scope": list(expected.scope),
             "flags": list(expected.flags),
         }
     for answer in (answers[1], answers[3]):
@@ -793,7 +800,7 @@ def test_predict_in_words(pneumo: Command, sample_root: Path, tmp_path: Path) ->
     assert code == 0
     predictor = Predictor(bundle.load(REPOSITORY / "models" / bundle.DEFAULT_MODEL))
     wording = predictor.predict(radiograph.read_file(path)).wording
-    assert out.startswith(f"{path}: {wording}")
+    assert out.startswith(f"{path}: ") and wording in out
     assert len(out.splitlines()) == 1
     assert err == "Decision support, not a diagnosis.\n"
     code, out, _ = pneumo("predict", path, tmp_path / "missing.png")
@@ -801,6 +808,50 @@ def test_predict_in_words(pneumo: Command, sample_root: Path, tmp_path: Path) ->
     assert out.splitlines()[1] == (
         f"{tmp_path / 'missing.png'}: The file cannot be opened: No such file or directory."
     )
+
+
+def test_predict_at_another_point_and_for_other_patients(
+    pneumo: Command, sample_root: Path
+) -> None:
+    (path, *_) = sorted(sample_root.glob("test/*/*.jpeg"))
+    (plain,) = json.loads(pneumo("predict", path, "--json")[1])
+    options = ("--operating-point", "high-sensitivity", "--prevalence", "0.1")
+    code, out, _ = pneumo("predict", path, *options, "--json")
+    (answer,) = json.loads(out)
+    assert code == 0
+    assert (answer["operating_point"], answer["prevalence"]) == ("high-sensitivity", 0.1)
+    # A ninth of the odds.
+    assert answer["threshold"] == pytest.approx(1 / 82)
+    odds = plain["probability"] / (1 - plain["probability"])
+    assert answer["probability"] == pytest.approx(odds / (9 + odds))
+    assert answer["logit"] == plain["logit"]
+    assert answer["verdict"] == ("PNEUMONIA" if plain["probability"] >= 0.1 else "NORMAL")
+
+
+def test_predict_says_what_is_out_of_scope(
+    pneumo: Command, sample_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path, *_) = sorted(sample_root.glob("test/*/*.jpeg"))
+    predict = Predictor.predict
+
+    def outside(*arguments: Any) -> Prediction:
+        return dataclasses.replace(predict(*arguments), scope=("The film is upside down.",))
+
+    monkeypatch.setattr(Predictor, "predict", outside)
+    code, out, _ = pneumo("predict", path)
+    assert code == 0
+    assert out.startswith(
+        f"{path}: Outside what the model was trained on. The film is upside down. "
+    )
+    (answer,) = json.loads(pneumo("predict", path, "--json")[1])
+    assert answer["scope"] == ["The film is upside down."]
+
+
+def test_predict_for_an_impossible_prevalence(pneumo: Command, sample_root: Path) -> None:
+    (path, *_) = sorted(sample_root.glob("test/*/*.jpeg"))
+    code, out, err = pneumo("predict", path, "--prevalence", "5")
+    assert (code, out) == (1, "")
+    assert "`prevalence` must be between 0 and 1. Received: prevalence=5.0" in err
 
 
 def test_predict_with_another_model(pneumo: Command, at_home: Training, sample_root: Path) -> None:
@@ -878,7 +929,7 @@ def test_evaluate_under_nuisances(
 ) -> None:
     monkeypatch.setattr(stress, "NUISANCES", {"mirrored": stress.NUISANCES["mirrored"]})
     copied = bundle.copy(bundle.load(at_home.output), tmp_path / "stressed")
-    evaluate = ("evaluate", "--model", copied.folder, "--data", at_home.root, "--stress")
+    evaluate = ("evaluate", "--model", copied.folder, "--data", at_home.root, "--stress", "--keras")
     code, out, _ = pneumo(*evaluate, "--json", "--record", "")
     answer = json.loads(out)
     assert code == 0
@@ -887,5 +938,8 @@ def test_evaluate_under_nuisances(
     recorded = bundle.load(copied.folder).card.measurement("test")
     assert recorded is not None
     assert [dataclasses.asdict(figure) for figure in recorded.stress] == answer["stress"]
+    assert recorded.parity is not None
+    assert dataclasses.asdict(recorded.parity) == answer["parity"]
+    assert recorded.parity.verdicts_changed == 0
     _, out, _ = pneumo(*evaluate)
     assert "mirrored" in out and "flipped" in out

@@ -245,3 +245,69 @@ def test_outline_goes_around_the_region_and_leaves_the_rest() -> None:
 def test_outline_refuses_a_mask_of_another_shape() -> None:
     with pytest.raises(ValueError, match="`mask` must have the shape"):
         figures.outline(np.zeros((4, 4), np.uint8), np.zeros((4, 5), bool))
+
+
+# Predictions ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("probability", "muted", "colour"),
+    [
+        (0.6, False, figures.PNEUMONIA),
+        (0.5, False, figures.PNEUMONIA),
+        (0.4, False, figures.NORMAL),
+        (0.6, True, figures.NEUTRAL),
+    ],
+)
+def test_the_scale_has_the_film_the_threshold_and_the_band(
+    probability: float, muted: bool, colour: str
+) -> None:
+    figure = figures.probability_scale(probability, 0.5, band=(0.25, 0.75), muted=muted)
+    parts = [(shape.x0, shape.x1, shape.fillcolor) for shape in figure.layout.shapes]
+    assert parts == [
+        (0, 0.25, figures.NORMAL),
+        (0.25, 0.75, figures.NEUTRAL),
+        (0.75, 1, figures.PNEUMONIA),
+    ]
+    threshold, film = figure.data
+    assert set(threshold.x) == {0.5}
+    assert (film.x, film.marker.color) == ((probability,), colour)
+
+
+def test_the_word_unsure_keeps_out_of_the_way_of_the_film() -> None:
+    def places(probability: float, band: tuple[float, float]) -> list[float]:
+        figure = figures.probability_scale(probability, 0.5, band=band)
+        return [it.x for it in figure.layout.annotations if it.text == "unsure"]
+
+    assert places(0.6, (0.25, 0.75)) == [0.375]
+    assert places(0.4, (0.25, 0.75)) == [0.625]
+    assert places(0.6, (0.4, 0.6)) == [], "it does not fit"
+
+
+def test_reliability_has_the_intervals_of_its_marks() -> None:
+    figure = figures.reliability([0.1, 0.9], [0.25, 1.0], [(0.05, 0.5), (0.75, 1.0)], [4, 100])
+    diagonal, marks = figure.data
+    assert diagonal.x == diagonal.y
+    assert (marks.x, marks.y) == ((0.1, 0.9), (0.25, 1.0))
+    assert marks.error_y.array == pytest.approx((0.25, 0.0))
+    assert marks.error_y.arrayminus == pytest.approx((0.2, 0.25))
+    small, large = marks.marker.size
+    assert small < large
+
+
+@pytest.mark.parametrize("own", [(0.9, 0.97), None])
+def test_the_trade_off_marks_what_the_model_has(own: tuple[float, float] | None) -> None:
+    curve, mark = figures.trade_off([1.0, 0.9, 0.5], [0.95, 0.97, 1.0], own=own).data
+    assert (curve.x, curve.y) == ((1.0, 0.9, 0.5), (0.95, 0.97, 1.0))
+    assert [*zip(mark.x, mark.y, strict=True)] == ([own] if own else [])
+
+
+def test_a_confusion_matrix_has_its_counts_in_its_cells() -> None:
+    figure = figures.confusion([[9, 1], [20, 60]])
+    texts = {(it.y, it.x): it.text for it in figure.layout.annotations}
+    assert texts == {
+        ("NORMAL", "NORMAL"): "<b>9</b><br>90.0%",
+        ("NORMAL", "PNEUMONIA"): "<b>1</b><br>10.0%",
+        ("PNEUMONIA", "NORMAL"): "<b>20</b><br>25.0%",
+        ("PNEUMONIA", "PNEUMONIA"): "<b>60</b><br>75.0%",
+    }

@@ -76,6 +76,28 @@ def test_colour_becomes_luma() -> None:
     assert (read(to_bytes(dataset(red))).pixels == 60).all()
 
 
+def test_how_colourful_a_file_was() -> None:
+    # Half of it 200 grey levels apart, half grey: 100 on average.
+    pixels = np.full((64, 64, 3), 50, np.uint8)
+    pixels[:32] = (200, 100, 0)
+    half = encode(pixels, "JPEG", quality=100)
+    assert read(half).colour == pytest.approx(100, abs=2)
+    assert read(encode(pixels, "PNG")).colour == 100
+    assert read(to_bytes(dataset(pixels))).colour == 100
+    _, deep = cv2.imencode(".png", pixels.astype(np.uint16) * 257)
+    assert read(deep.tobytes()).colour == 100
+
+
+def test_a_grey_file_has_no_colour_whatever_its_mode() -> None:
+    grey = np.repeat(ramp()[..., np.newaxis], 3, axis=2)
+    for format in ("JPEG", "PNG"):
+        assert read(encode(ramp(), format)).colour == 0
+        assert read(encode(grey, format)).colour == 0
+    assert read(to_bytes(dataset(grey))).colour == 0
+    assert read(encode(np.dstack([grey, ramp()]), "PNG")).colour == 0
+    assert read(encode(columns(1, 2), "PNG")).colour == 0
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(orientation: int, tmp_path: Path) -> None:
     upright = np.zeros((64, 96), np.uint8)

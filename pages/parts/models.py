@@ -21,6 +21,11 @@ def model_folders() -> dict[str, Path]:
     return folders
 
 
+def point_name(name: str) -> str:
+    """An operating point as people write it: "high-sensitivity" becomes "High sensitivity"."""
+    return name.replace("-", " ").capitalize()
+
+
 def read_bundle(folder: Path) -> Bundle:
     """A model bundle, checked against its hashes once, and again when its card has changed."""
     return _read_bundle(folder, (folder / bundle.CARD).stat().st_mtime)

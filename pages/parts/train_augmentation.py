@@ -50,7 +50,7 @@ GROUPS = {
         Slider("markers", "Letters pasted in", 1, 0.05, "Share of the films."),
         Slider("corner_blackout", "Corners blacked out", 1, 0.05, "Share of the films."),
         Slider("erasing", "Rectangle erased", 1, 0.05, "Share of the films."),
-        Slider("frame_swap", "Frame of the other class", 1, 0.05, "Share of the films."),
+        Slider("frame_swap", "Frame of another film", 1, 0.05, "Share of the films."),
     ),
 }
 
@@ -122,17 +122,15 @@ def _show_films(
         ]
         for label in catalogs.LABELS
     }
+    read_well = [it for strip in pictures.values() for it in strip if it is not None]
     with st.grid(FILMS_A_CLASS, min_column_width=72, gap="xsmall", key="strip"):
-        for class_number, (label, other_label) in enumerate(
-            (catalogs.LABELS, catalogs.LABELS[::-1])
-        ):
-            others = [picture for picture in pictures[other_label] if picture is not None]
+        for class_number, label in enumerate(catalogs.LABELS):
             for number, picture in enumerate(pictures[label]):
                 if picture is None:
                     st.caption(":material/broken_image: Cannot be read")
                     continue
                 rng = np.random.default_rng((draw, class_number, number))
-                other = others[number % len(others)] if others else None
+                other = read_well[rng.integers(len(read_well))]
                 st.image(
                     gallery.to_jpeg(augment(picture, augmentation, rng, other=other)),
                     width="stretch",

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pneumo.evaluation.interval import Interval, wilson_interval
+
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
@@ -58,16 +60,91 @@ def fit(is_pneumonia: np.ndarray, logits: np.ndarray, *, offset: float) -> Calib
     return Calibration(offset=offset, temperature=float(np.exp(result.x)))
 
 
+def restate(
+    probabilities: np.ndarray | float, *, prevalence: float, base: float = 0.5
+) -> np.ndarray:
+    """Probabilities of PNEUMONIA where another share of the films is PNEUMONIA.
+
+    Bayes' rule on the odds (Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001, theorem
+    2): they change as the odds before looking do. What a film shows of each class must be the same.
+
+    Args:
+        probabilities: of any shape.
+        prevalence: the share of PNEUMONIA that they are wanted for, between 0 and 1.
+        base: the share that they are stated for; calibrated probabilities are for one half.
+
+    Returns: float64, of the same shape; in the same order as before.
+
+    Raises:
+        ValueError: a share is not between 0 and 1.
+    """
+    for name, share in (("prevalence", prevalence), ("base", base)):
+        if not 0 < share < 1:
+            raise ValueError(f"`{name}` must be between 0 and 1. Received: {name}={share}")
+    stated = np.asarray(probabilities, dtype=np.float64)
+    if prevalence == base:
+        return stated  # to the last digit
+    pneumonia = stated * prevalence * (1 - base)
+    return np.asarray(pneumonia / (pneumonia + (1 - stated) * (1 - prevalence) * base))
+
+
+def brier_score(is_pneumonia: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean squared distance between probability and truth (Brier, Monthly Weather Review, 1950)."""
+    return float(np.mean((probabilities - np.asarray(is_pneumonia, dtype=float)) ** 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReliabilityBin:
+    """Images whose stated probabilities lie close together.
+
+    Attributes:
+        images: how many; at least one.
+        probability: their mean stated probability.
+        observed: share of them that are PNEUMONIA.
+        interval: of that share, Wilson, 95 %.
+    """
+
+    images: int
+    probability: float
+    observed: float
+    interval: Interval
+
+
+def reliability(
+    is_pneumonia: np.ndarray, probabilities: np.ndarray, *, bins: int = 10
+) -> list[ReliabilityBin]:
+    """Stated against observed, in bins of equal width over [0, 1]; empty ones are left out.
+
+    The reliability diagram of Niculescu-Mizil and Caruana, Predicting Good Probabilities With
+    Supervised Learning, ICML 2005.
+
+    Args:
+        is_pneumonia: bool or 0/1, shape (images,).
+        probabilities: shape (images,), stated for the share of PNEUMONIA among these images:
+            `restate` calibrated ones for it first.
+    """
+    truth = np.asarray(is_pneumonia, dtype=bool)
+    index = np.minimum((probabilities * bins).astype(int), bins - 1)
+    found = []
+    for members in (index == number for number in np.unique(index)):
+        images, pneumonia = int(members.sum()), int(truth[members].sum())
+        found.append(
+            ReliabilityBin(
+                images=images,
+                probability=float(probabilities[members].mean()),
+                observed=pneumonia / images,
+                interval=wilson_interval(pneumonia, images),
+            )
+        )
+    return found
+
+
 def expected_calibration_error(
     is_pneumonia: np.ndarray, probabilities: np.ndarray, *, bins: int = 10
 ) -> float:
-    """Mean distance between the stated probability and the observed share, over equal bins.
+    """Mean distance between stated probability and observed share, over the bins of `reliability`.
 
-    Naeini et al., AAAI 2015, with bins of equal width over [0, 1].
+    Naeini et al., Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015.
     """
-    truth = np.asarray(is_pneumonia, dtype=float)
-    index = np.minimum((probabilities * bins).astype(int), bins - 1)
-    gaps = [
-        abs((truth[index == bin_] - probabilities[index == bin_]).sum()) for bin_ in range(bins)
-    ]
-    return float(np.sum(gaps) / truth.size)
+    found = reliability(is_pneumonia, probabilities, bins=bins)
+    return sum(it.images * abs(it.probability - it.observed) for it in found) / len(is_pneumonia)

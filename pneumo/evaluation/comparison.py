@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pneumo.evaluation.metrics import Interval
+from pneumo.evaluation.interval import Interval
 
 
 @dataclass(frozen=True, kw_only=True)

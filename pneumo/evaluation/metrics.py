@@ -8,23 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pneumo.evaluation.calibration import binary_cross_entropy, expected_calibration_error
+from pneumo.evaluation.calibration import (
+    binary_cross_entropy,
+    brier_score,
+    expected_calibration_error,
+    restate,
+)
+from pneumo.evaluation.interval import Interval, wilson_interval
 
 CLASSES = ("normal", "bacterial", "viral")
 """Where causes are told apart, in the order of their logits."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A confidence interval.
-
-    Attributes:
-        low: lower end.
-        high: upper end.
-    """
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +27,17 @@ class Metrics:
     A number that the set cannot give (sensitivity without any PNEUMONIA, AUC with one class
     only) is None.
 
+    Calibrated probabilities are for films of which half are PNEUMONIA, and a set of other shares
+    would find them off however good they are. Brier score and calibration error therefore judge
+    them as restated for the set's own share of PNEUMONIA.
+
     Attributes:
         images: how many.
         pneumonia: how many of them are PNEUMONIA.
         threshold: calibrated probability from which the verdict is PNEUMONIA.
         loss: mean binary cross-entropy of the calibrated probabilities, in nats.
-        calibration_error: expected calibration error over ten bins.
+        brier_score: mean squared distance between restated probability and truth, 0 at best.
+        calibration_error: expected calibration error of the restated probabilities, ten bins.
         sensitivity_interval: Wilson, 95 %.
         specificity_interval: Wilson, 95 %.
         accuracy_interval: Wilson, 95 %.
@@ -54,7 +52,8 @@ class Metrics:
     sensitivity: float | None
     specificity: float | None
     loss: float
-    calibration_error: float
+    brier_score: float | None
+    calibration_error: float | None
     true_positives: int
     false_positives: int
     true_negatives: int
@@ -116,6 +115,8 @@ def measure(is_pneumonia: np.ndarray, probabilities: np.ndarray, *, threshold: f
     false_negatives, true_negatives = int((~called & truth).sum()), int((~called & ~truth).sum())
     correct = true_negatives + true_positives
     normal, pneumonia = int((~truth).sum()), int(truth.sum())
+    both = normal > 0 and pneumonia > 0
+    restated = restate(probabilities, prevalence=pneumonia / truth.size) if both else None
     return Metrics(
         images=truth.size,
         pneumonia=pneumonia,
@@ -125,7 +126,8 @@ def measure(is_pneumonia: np.ndarray, probabilities: np.ndarray, *, threshold: f
         sensitivity=true_positives / pneumonia if pneumonia else None,
         specificity=true_negatives / normal if normal else None,
         loss=binary_cross_entropy(truth, probabilities),
-        calibration_error=expected_calibration_error(truth, probabilities),
+        brier_score=None if restated is None else brier_score(truth, restated),
+        calibration_error=None if restated is None else expected_calibration_error(truth, restated),
         true_positives=true_positives,
         false_positives=false_positives,
         true_negatives=true_negatives,
@@ -169,11 +171,3 @@ def roc_auc_interval(
             areas.append(of_positive @ wins / (of_positive.sum() * of_negative.sum()))
     low, high = np.percentile(areas, [2.5, 97.5])
     return Interval(low=float(low), high=float(high))
-
-
-def wilson_interval(successes: int, trials: int) -> Interval:
-    """95 % score interval of a proportion (Wilson, JASA 22, 1927)."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    return Interval(low=float(interval.low), high=float(interval.high))

@@ -15,6 +15,7 @@ README = "README.md"
 KERAS = "model.keras"
 LITERT = "model.tflite"
 HEAD = "head.npz"
+GATE = "gate.npz"
 RECIPE = "recipe.json"
 
 DEFAULT_MODEL = "mobilenetv2"
@@ -48,6 +49,11 @@ class Bundle:
         return self.folder / HEAD
 
     @property
+    def gate(self) -> Path:
+        """What tells films like those of the training from everything else."""
+        return self.folder / GATE
+
+    @property
     def digest(self) -> str:
         """Identifies the model: the hash of the file that predicts."""
         return self.card.files[LITERT]
@@ -68,7 +74,7 @@ def load(folder: Path) -> Bundle:
         ) from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / CARD} is not a model card: {error!r}") from error
-    for name in (KERAS, LITERT, HEAD, RECIPE):
+    for name in (KERAS, LITERT, HEAD, GATE, RECIPE):
         path = folder / name
         if not path.is_file():
             raise BundleError(f"The bundle {folder} lacks {name}. Restore it or train again.")

@@ -5,7 +5,7 @@ gradient is a handful of matrix products, so an explanation needs no second pass
 backbone and no TensorFlow.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -74,6 +74,15 @@ class Head:
                 value = np.maximum(value, 0)
             outputs.append(value)
         return outputs
+
+    def shuffled(self, random: np.random.Generator) -> Self:
+        """The same head with the weights of each kernel in a random order: what it has learned is
+        lost, their distribution is kept.
+        """
+        layers = tuple(
+            replace(layer, kernel=random.permuted(layer.kernel, axis=None)) for layer in self.layers
+        )
+        return replace(self, layers=layers)
 
     def save(self, path: Path) -> None:
         """Write the head as an `.npz` file."""

@@ -17,7 +17,7 @@ class InterpreterPool:
         model: a LiteRT file that takes radiographs, float32, shape (batch, size, size, 1), in
             grey levels 0 to 255, and gives "logit" and "feature_map".
         workers: how many calls can run at once; the cores by default.
-        batch: radiographs a call.
+        batch: radiographs a call, at most.
     """
 
     def __init__(self, model: Path, *, workers: int | None = None, batch: int = 1) -> None:
@@ -41,15 +41,20 @@ class InterpreterPool:
         """One call of the network.
 
         Args:
-            radiographs: uint8 or float32, shape (batch, size, size), grey levels 0 to 255.
+            radiographs: uint8 or float32, shape (images, size, size), grey levels 0 to 255; at
+                most as many as a batch.
 
-        Returns: "logit", float32, shape (batch, 1), and "feature_map", float32, shape (batch,
+        Returns: "logit", float32, shape (images, 1), and "feature_map", float32, shape (images,
             rows, columns, channels).
         """
+        images = len(radiographs)
+        entry = radiographs[..., np.newaxis].astype(np.float32)
+        if images < self.batch:
+            entry = np.pad(entry, ((0, self.batch - images), (0, 0), (0, 0), (0, 0)))
         with self._borrowed() as interpreter:
-            interpreter.set_tensor(self._input, radiographs[..., np.newaxis].astype(np.float32))
+            interpreter.set_tensor(self._input, entry)
             interpreter.invoke()
-            return {name: interpreter.get_tensor(i) for name, i in self._outputs.items()}
+            return {name: interpreter.get_tensor(i)[:images] for name, i in self._outputs.items()}
 
     @contextmanager
     def _borrowed(self) -> Iterator[Interpreter]:

@@ -1,18 +1,24 @@
 """From a radiograph to a verdict with its probability and its heat map."""
 
+import dataclasses
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
+from pneumo.evaluation.calibration import restate
+from pneumo.evaluation.operating_point import BALANCED, OperatingPoint
 from pneumo.inference.bundle import Bundle
 from pneumo.inference.explanation import Head, grad_cam
+from pneumo.inference.gate import Gate
 from pneumo.inference.interpreter import InterpreterPool
 from pneumo.radiograph import Radiograph, to_model_input
 
 Verdict = Literal["NORMAL", "PNEUMONIA"]
+
+OUT_OF_SCOPE = "Outside what the model was trained on"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +29,13 @@ class Prediction:
         logit: as the network gives it.
         probability: of PNEUMONIA, calibrated.
         threshold: probability from which the verdict is PNEUMONIA.
+        band: between these two probabilities the model is unsure.
+        prevalence: the share of PNEUMONIA that probability, threshold and band are stated for.
         cause: of models that tell causes apart, how likely pneumonia, if it is one, is bacterial
             and how likely viral, as {"bacterial": …, "viral": …}; else empty.
         flags: doubts about the film itself, in plain words.
+        scope: why the film is unlike those that the model was trained on, in plain words; empty
+            where it is not.
         heat_map: Grad-CAM, float32, shape (rows, columns) of the last feature map, in [0, 1]:
             where the film speaks for PNEUMONIA.
         heat_map_normal: the same for NORMAL.
@@ -37,18 +47,51 @@ class Prediction:
     logit: float
     probability: float
     threshold: float
+    band: tuple[float, float]
     cause: dict[str, float]
     flags: tuple[str, ...]
+    scope: tuple[str, ...]
     heat_map: np.ndarray
     heat_map_normal: np.ndarray
     milliseconds: float
     model: str
     model_digest: str
+    prevalence: float = 0.5
+
+    def at(self, point: OperatingPoint, *, prevalence: float = 0.5) -> Self:
+        """The same answer read at another operating point, or for other patients.
+
+        Probability, threshold and band are restated together. The verdict is that of the point,
+        whose sensitivity and specificity do not depend on how common pneumonia is.
+
+        Args:
+            point: of the model that predicted.
+            prevalence: the share of PNEUMONIA among the patients, between 0 and 1.
+
+        Raises:
+            ValueError: `prevalence` is not between 0 and 1.
+        """
+        low, high = restate(np.array(point.band), prevalence=prevalence).tolist()
+        return dataclasses.replace(
+            self,
+            probability=float(
+                restate(self.probability, prevalence=prevalence, base=self.prevalence)
+            ),
+            threshold=float(restate(point.threshold, prevalence=prevalence)),
+            band=(low, high),
+            prevalence=prevalence,
+        )
 
     @property
     def verdict(self) -> Verdict:
-        """At the model's balanced operating point."""
+        """At the operating point; where the model is unsure, the class that it leans to."""
         return "PNEUMONIA" if self.probability >= self.threshold else "NORMAL"
+
+    @property
+    def unsure(self) -> bool:
+        """Whether no verdict is better than either."""
+        low, high = self.band
+        return low < self.probability < high
 
     def evidence_for(self, label: Verdict) -> np.ndarray:
         """The heat map of where the film speaks for a class."""
@@ -64,7 +107,11 @@ class Prediction:
         """The verdict in the words that users of such tools know."""
         # No film makes a model certain, whatever two decimals say.
         percent = min(100 * self.confidence, 99.99)
-        return f"Prediction: {self.verdict.capitalize()}, confidence {percent:.2f} %"
+        if self.unsure:
+            return f"Unsure: leans to {self.verdict.lower()}, {percent:.2f} %"
+        # Nobody is 10 % confident, but a point can call PNEUMONIA what is 10 % likely to be one.
+        word = "confidence" if self.confidence >= 0.5 else "probability"
+        return f"Prediction: {self.verdict.capitalize()}, {word} {percent:.2f} %"
 
 
 class Predictor:
@@ -79,6 +126,7 @@ class Predictor:
         self.bundle = bundle
         self._interpreters = InterpreterPool(bundle.litert, workers=workers)
         self._head = Head.load(bundle.head)
+        self._gate = Gate.load(bundle.gate)
 
     @property
     def workers(self) -> int:
@@ -102,9 +150,10 @@ class Predictor:
         return self.bundle.card.calibration.probability(logits)
 
     def predict(self, radiograph: Radiograph) -> Prediction:
-        """Verdict, probability and heat maps of one radiograph."""
+        """Verdict, probability and heat maps of one radiograph, at the balanced point."""
         begin = time.perf_counter()
         card = self.bundle.card
+        point = card.operating_points[BALANCED]
         picture = to_model_input(radiograph, size=card.image_size)
         output = self._interpreters.run(picture[np.newaxis])
         logit = float(output["logit"][0, 0])
@@ -113,9 +162,11 @@ class Predictor:
         return Prediction(
             logit=logit,
             probability=float(card.calibration.probability(logit)),
-            threshold=card.operating_points["balanced"].threshold,
+            threshold=point.threshold,
+            band=point.band,
             cause=_cause(output),
             flags=doubts(radiograph, image_size=card.image_size),
+            scope=self._gate.reasons(radiograph, picture, feature_map.mean(axis=(0, 1))),
             heat_map=grad_cam(feature_map, gradient),
             heat_map_normal=grad_cam(feature_map, -gradient),
             milliseconds=1000 * (time.perf_counter() - begin),
@@ -136,9 +187,6 @@ def _cause(output: dict[str, np.ndarray]) -> dict[str, float]:
 def doubts(radiograph: Radiograph, *, image_size: int) -> tuple[str, ...]:
     """What about a film makes its verdict doubtful, in plain words."""
     height, width = radiograph.pixels.shape
-    flags = []
-    if min(height, width) < image_size:
-        flags.append(f"Small image: {width}×{height} pixels, the model reads {image_size}.")
-    if np.ptp(radiograph.pixels) < 32:
-        flags.append("Hardly any contrast: this may be a blank image.")
-    return tuple(flags)
+    if min(height, width) >= image_size:
+        return ()
+    return (f"Small image: {width}×{height} pixels, the model reads {image_size}.",)

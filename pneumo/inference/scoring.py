@@ -12,6 +12,7 @@ from pneumo import radiograph
 from pneumo.datasets.splits import carve_validation
 from pneumo.evaluation import stress
 from pneumo.evaluation.metrics import CLASSES, CauseMetrics, Metrics, measure, measure_causes
+from pneumo.evaluation.operating_point import BALANCED
 from pneumo.evaluation.stress import StressFigure
 from pneumo.inference.card import ModelCard
 from pneumo.inference.predictor import Prediction, Predictor
@@ -120,7 +121,7 @@ def evaluate(
             called.append(_called_class(file.prediction))
         if progress is not None:
             progress(done, len(images))
-    threshold = predictor.bundle.card.operating_points["balanced"].threshold
+    threshold = predictor.bundle.card.operating_points[BALANCED].threshold
     table = images.loc[
         np.array(readable, dtype=bool), ["path", "label", "subtype", "patient", "digest"]
     ]
@@ -144,22 +145,18 @@ def evaluate(
     )
 
 
-def stress_test(
-    predictor: Predictor,
-    images: pd.DataFrame,
-    root: Path,
-    *,
-    limits: ImageLimits,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[StressFigure]:
-    """A model's answers on catalogued images under every nuisance of `evaluation.stress`.
-
-    Images that cannot be read are left out.
+def model_inputs(
+    images: pd.DataFrame, root: Path, *, size: int, limits: ImageLimits
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a model is given of catalogued images; those that cannot be read are left out.
 
     Args:
         images: rows of a catalog.
         root: the folder that their paths are relative to.
-        progress: called with the passes over the images that are done, and their number.
+        size: of the model's input, in pixels.
+
+    Returns: pictures, uint8, shape (images, size, size), and whether they are PNEUMONIA, bool,
+        shape (images,).
 
     Raises:
         ValueError: not a single image can be read.
@@ -170,10 +167,26 @@ def stress_test(
             film = radiograph.read_file(root / path, limits=limits)
         except (UnreadableRadiograph, OSError):
             continue
-        pictures.append(radiograph.to_model_input(film, size=predictor.bundle.card.image_size))
+        pictures.append(radiograph.to_model_input(film, size=size))
         is_pneumonia.append(label == "PNEUMONIA")
     if not pictures:
         raise ValueError(f"`images` must hold a readable image. Received: {len(images)}, none is")
+    return np.stack(pictures), np.array(is_pneumonia)
+
+
+def stress_test(
+    predictor: Predictor,
+    pictures: np.ndarray,
+    is_pneumonia: np.ndarray,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[StressFigure]:
+    """A model's answers on the same images under every nuisance of `evaluation.stress`.
+
+    Args:
+        pictures, is_pneumonia: as `model_inputs` gives them.
+        progress: called with the passes over the images that are done, and their number.
+    """
     passes = 0
 
     def answer(changed: np.ndarray) -> np.ndarray:
@@ -185,10 +198,10 @@ def stress_test(
         return probabilities
 
     return stress.stress(
-        np.stack(pictures),
-        np.array(is_pneumonia),
+        pictures,
+        is_pneumonia,
         answer,
-        threshold=predictor.bundle.card.operating_points["balanced"].threshold,
+        threshold=predictor.bundle.card.operating_points[BALANCED].threshold,
     )
 
 

@@ -5,8 +5,8 @@ same here; without its passes over floating-point colour it is many times faster
 
 Side letters, burned-in exposure texts and black borders differ between the classes of the public
 data sets, and a network would rather read those than the lungs. Some pictures therefore lose
-their corners, and some get letters and texts that say nothing. Others get the whole frame of a
-picture of the other class, as in Xiao et al., Noise or Signal: The Role of Image Backgrounds in
+their corners, and some get letters and texts that say nothing. Others get the whole frame of
+another picture, as in Xiao et al., Noise or Signal: The Role of Image Backgrounds in
 Object Recognition, ICLR 2021.
 """
 
@@ -53,8 +53,9 @@ def augment(
         image: uint8, shape (height, width).
         augmentation: the largest changes.
         rng: the same state gives the same picture.
-        other: a picture of the other class, of the same shape, whose frame may be taken; without
-            one, none is.
+        other: a picture of the same shape whose frame may be taken; without one, none is. It
+            must be of either class alike: were it always of the other class, a seam and a frame
+            would give the class away together.
 
     Returns: uint8, shape (height, width).
     """

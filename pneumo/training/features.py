@@ -59,7 +59,12 @@ class FeatureExtractor:
         if self._interpreters is None:
             maps = self._evaluate(pictures[..., np.newaxis])
             return self._pool(np.asarray(maps, dtype=np.float32))
-        return np.concatenate([self._pool(self._run(part)) for part in split_into(pictures, CHUNK)])
+        return np.concatenate(
+            [
+                self._pool(self._interpreters.run(part)["feature_map"])
+                for part in split_into(pictures, CHUNK)
+            ]
+        )
 
     def view(
         self,
@@ -110,12 +115,6 @@ class FeatureExtractor:
         path.touch()
         return np.memmap(path, np.float32, "r", shape=shape)
 
-    def _run(self, pictures: np.ndarray) -> np.ndarray:
-        """Feature maps of at most `CHUNK` pictures."""
-        assert self._interpreters is not None
-        padded = np.pad(pictures, ((0, CHUNK - len(pictures)), (0, 0), (0, 0)))
-        return self._interpreters.run(padded)["feature_map"][: len(pictures)]
-
     def _pool(self, maps: np.ndarray) -> np.ndarray:
         return maps.mean(axis=(1, 2), keepdims=True) if self._pooled else maps
 
@@ -133,7 +132,7 @@ class FeatureExtractor:
         """Names everything that the features depend on."""
         values = [self._digest, self._pooled, augmentation and asdict(augmentation)]
         values += [seed if augmentation else None, [image.digest for image in pictures.images]]
-        values += [pictures.is_pneumonia.tolist()]  # decides whose frame a picture may get
+        values += [pictures.is_pneumonia.tolist()]  # decides whose frames are had
         return hashlib.blake2b(json.dumps(values).encode(), digest_size=12).hexdigest() + ".f32"
 
 

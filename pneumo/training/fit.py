@@ -50,6 +50,7 @@ def train(run: Run, installation: Settings) -> None:
         write_bundle(
             run,
             classifier,
+            splits["train"],
             splits["validation"],
             validation_values=validation_values,
             even_logit=even_logit(splits["train"].classes, recipe),

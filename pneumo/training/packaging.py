@@ -19,6 +19,7 @@ from pneumo.training.classifier import Classifier
 from pneumo.training.pipeline import Pictures
 from pneumo.training.recipe import PRESETS, Recipe
 from pneumo.training.runs import Run, ValidationAnswer, write_rows
+from pneumo.training.scope import fit_gate
 
 LARGEST_LOGIT_DIFFERENCE = 0.01
 """What conversion to LiteRT may change in a logit: less than any figure we show."""
@@ -27,6 +28,7 @@ LARGEST_LOGIT_DIFFERENCE = 0.01
 def write_bundle(
     run: Run,
     classifier: Classifier,
+    training: Pictures,
     validation: Pictures,
     *,
     validation_values: np.ndarray,
@@ -43,6 +45,7 @@ def write_bundle(
     Args:
         run: its recipe and data go into the card.
         classifier: trained.
+        training: pictures that it was trained on, for the gate.
         validation: pictures of the patients set apart.
         validation_values: what the head gives for those pictures, shape (images, 1 or 3).
         even_logit: the logit at which both classes are equally likely.
@@ -70,6 +73,10 @@ def write_bundle(
         )
     write_text(folder / bundle.RECIPE, run.recipe.to_json())
     classifiers.numpy_head(classifier.head, recipe.head).save(folder / bundle.HEAD)
+    gate, flagged = fit_gate(
+        folder / bundle.LITERT, training.pixels, validation.pixels, seed=recipe.seed
+    )
+    gate.save(folder / bundle.GATE)
 
     truth, logits = validation.is_pneumonia, classifiers.pneumonia_logits(validation_values)
     calibrated = calibration.fit(truth, logits, offset=even_logit)
@@ -103,9 +110,10 @@ def write_bundle(
             name: importlib.metadata.version(name)
             for name in ("tensorflow", "keras", "ai-edge-litert", "numpy")
         },
+        validation_flagged=flagged,
         files={
             name: bundle.sha256(folder / name)
-            for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.RECIPE)
+            for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE, bundle.RECIPE)
         },
     )
     bundle.write_card(folder, card)

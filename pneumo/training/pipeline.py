@@ -41,9 +41,9 @@ class Pictures:
         """bool, shape (images,)."""
         return self.classes > 0
 
-    def of_the_other_class(self, row: int, rng: np.random.Generator) -> np.ndarray:
-        """A random picture that is NORMAL if this one is PNEUMONIA: uint8, shape (size, size)."""
-        rows = self._rows_by_label[int(not self.is_pneumonia[row])]
+    def of_either_class(self, rng: np.random.Generator) -> np.ndarray:
+        """A random picture, as likely NORMAL as PNEUMONIA: uint8, shape (size, size)."""
+        rows = self._rows_by_label[rng.integers(2)]
         return self.pixels[rows[rng.integers(len(rows))]]
 
     @cached_property
@@ -102,7 +102,7 @@ def augmented(
     copies = pictures.pixels[rows]
     for copy, row in zip(copies, rows.tolist(), strict=True):
         rng = np.random.default_rng((*seed, row))
-        other = pictures.of_the_other_class(row, rng) if augmentation.frame_swap else None
+        other = pictures.of_either_class(rng) if augmentation.frame_swap else None
         copy[:] = augment(copy, augmentation, rng, other=other)
     return copies
 

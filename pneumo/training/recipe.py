@@ -74,7 +74,7 @@ class Augmentation:
         corner_blackout: share of the pictures that lose what stands in their corners.
         markers: share of the pictures into which side letters and exposure texts are pasted.
         frame_swap: share of the pictures whose frame, all that stands around the lungs, is taken
-            from a picture of the other class; with half, a frame says nothing of the class.
+            from a picture of either class; in those it says nothing of the class.
     """
 
     rotation: float = 0.0

@@ -9,8 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from pneumo.datasets import sources
 from pneumo.datasets.sources import Source
+from pneumo.evaluation.metrics import Metrics
 from pneumo.inference import bundle
-from pneumo.settings import Settings
+from pneumo.settings import REPOSITORY, Settings
 from tests.app.conftest import words
 from tests.conftest import Training
 
@@ -28,7 +29,9 @@ def test_the_shipped_model_is_listed_with_its_card(open_page: OpenPage) -> None:
     assert not page.exception
     assert list(page.dataframe[0].value["Model"]) == [bundle.DEFAULT_MODEL]
     assert page.header[0].value == bundle.DEFAULT_MODEL
-    assert list(page.dataframe[1].value["Split"]) == ["validation", "test"]
+    measured = page.dataframe[1].value
+    assert list(measured["Split"]) == ["validation", "test"]
+    assert measured["Brier"].between(0, 0.25).all()
     assert "doi:10.1016/j.cell.2018.02.010" in words(page)
 
 
@@ -42,7 +45,29 @@ def test_measuring_shows_figures_with_intervals_and_the_command(open_page: OpenP
     low, _, high = figures["Accuracy"].delta.partition(" to ")
     assert float(low) <= float(figures["Accuracy"].value) <= float(high)
     assert "--split test" in page.code[0].value
-    assert len(page.get("plotly_chart")) == 2
+    assert len(page.get("plotly_chart")) == 4
+    brier = metrics_of(page).brier_score
+    assert figures["Brier score"].value == f"{brier:.3f}"
+    assert "60 % of whose films are pneumonia" in words(page)  # 12 of 20
+
+
+def metrics_of(page: AppTest) -> Metrics:
+    (result,) = page.session_state["results"].values()
+    return result.metrics
+
+
+def test_the_operating_points_have_their_price(open_page: OpenPage) -> None:
+    page = open_page("models")
+    points = page.dataframe[2].value.set_index("Operating point")
+    assert list(points.index) == ["Balanced", "High sensitivity", "High specificity"]
+    assert list(points["Threshold"]) == ["50 %", "10 %", "90 %"]
+    assert list(points["Unsure between"]) == ["25 % and 75 %", "3.6 % and 25 %", "75 % and 96 %"]
+    balanced = bundle.load(REPOSITORY / "models" / bundle.DEFAULT_MODEL).card.operating_points[
+        "balanced"
+    ]
+    low = f"{balanced.sensitivity_interval.low:.3f}"
+    assert points["Sensitivity"]["Balanced"].startswith(f"{balanced.sensitivity:.3f} ({low} to ")
+    assert points["Left unanswered"]["Balanced"] == f"{100 * balanced.unanswered:.1f} %"
 
 
 def test_without_a_data_set_it_says_how_to_get_one(

@@ -1,5 +1,6 @@
 """The states of the Predict page."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from pneumo import radiograph
 from pneumo.datasets import sources
 from pneumo.datasets.sources import Source
 from pneumo.inference import bundle
-from pneumo.inference.predictor import Predictor
+from pneumo.inference.predictor import Prediction, Predictor
+from pneumo.radiograph import Radiograph
 from pneumo.settings import Settings
 from tests.app.conftest import words
 from tests.dicom_files import PATIENT, PATIENT_ID, dataset, to_bytes
@@ -36,7 +38,7 @@ def test_an_example_gets_a_verdict_with_its_disclaimer(open_page: OpenPage) -> N
     page.button(key="example-3").click().run()
     assert not page.exception
     assert page.query_params["example"] == "3"
-    assert "Prediction: " in page.subheader[0].value
+    assert len(page.subheader) == 1
     assert "not a diagnosis" in words(page)
     assert "A synthetic film" in words(page)
 
@@ -55,8 +57,8 @@ def test_a_dropped_film_gets_the_verdict_of_the_predictor(
     page.file_uploader[0].upload(films[0].name, films[0].read_bytes(), "image/jpeg").run()
     assert not page.exception
     assert "A synthetic film" not in words(page), "nobody knows what a dropped film is"
-    assert expected.wording in page.subheader[0].value
-    assert f"{100 * expected.probability:.2f} %" in words(page)
+    assert expected.wording in words(page)
+    assert f"Probability of pneumonia {100 * expected.probability:.2f} %" in words(page)
 
 
 def test_changing_the_opacity_does_not_predict_again(
@@ -73,6 +75,120 @@ def test_changing_the_opacity_does_not_predict_again(
     page.slider(key="opacity").set_value(80).run()
     assert not page.exception
     assert page.subheader[0].value == verdict
+
+
+# Readings -------------------------------------------------------------------------------
+
+Say = Callable[..., None]
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch) -> Say:
+    """Makes the model give these probabilities, in the order of asking, and these doubts."""
+    predict = Predictor.predict
+
+    def say_(*probabilities: float, scope: tuple[str, ...] = ()) -> None:
+        left = list(probabilities)
+
+        def told(predictor: Predictor, film: Radiograph) -> Prediction:
+            answer = predict(predictor, film)
+            return dataclasses.replace(answer, probability=left.pop(0), scope=scope)
+
+        monkeypatch.setattr(Predictor, "predict", told)
+
+    return say_
+
+
+def test_a_sure_verdict(open_page: OpenPage, say: Say) -> None:
+    say(0.9421)
+    page = open_page("predict", example="3")
+    assert page.subheader[0].value == (
+        ":orange[:material/change_history: Prediction: Pneumonia, confidence 94.21 %]"
+    )
+    assert "called pneumonia from 50 %, unsure from 25 % to 75 %" in words(page)
+
+
+def test_an_unsure_verdict_says_so(open_page: OpenPage, say: Say) -> None:
+    say(0.388)
+    page = open_page("predict", example="3")
+    assert page.subheader[0].value == ":blue[:material/help: Unsure: leans to normal, 61.20 %]"
+
+
+def test_the_operating_point_turns_the_verdict_without_predicting_again(
+    open_page: OpenPage, say: Say, installation: Settings
+) -> None:
+    say(0.3)  # once; asked again it has nothing to say
+    page = open_page("predict", example="3")
+    points = bundle.find(installation).card.operating_points
+    assert "leans to normal" in page.subheader[0].value
+    assert f"Sensitivity {100 * points['balanced'].sensitivity:.1f} %" in words(page)
+    page.segmented_control(key="operating-point").set_value("high-sensitivity").run()
+    assert not page.exception
+    assert "Prediction: Pneumonia, probability 30.00 %" in page.subheader[0].value
+    assert f"Sensitivity {100 * points['high-sensitivity'].sensitivity:.1f} %" in words(page)
+    assert "called pneumonia from 10 %, unsure from 3.6 % to 25 %" in words(page)
+    page.segmented_control(key="operating-point").set_value("high-specificity").run()
+    assert "Prediction: Normal, confidence 70.00 %" in page.subheader[0].value
+
+
+def test_the_prevalence_restates_the_probability_and_keeps_the_verdict(
+    open_page: OpenPage, say: Say
+) -> None:
+    say(0.9)
+    page = open_page("predict", example="3")
+    assert "Prediction: Pneumonia, confidence 90.00 %" in page.subheader[0].value
+    page.slider(key="prevalence").set_value(10).run()
+    assert not page.exception
+    # Odds of 9, of which a ninth is left; the threshold goes along.
+    assert "Prediction: Pneumonia, confidence 50.00 %" in page.subheader[0].value
+    assert "Probability of pneumonia 50.00 %, called pneumonia from 10 %" in words(page)
+
+
+def test_a_film_out_of_scope_is_grey_and_has_its_reasons(open_page: OpenPage, say: Say) -> None:
+    say(0.9421, scope=("The film is upside down.",))
+    page = open_page("predict", example="3")
+    assert not page.exception
+    assert page.subheader[0].value == (
+        ":gray[:material/block: Outside what the model was trained on]"
+    )
+    assert page.warning[0].value == "The film is upside down."
+    assert ":gray[Prediction: Pneumonia, confidence 94.21 %]" in words(page)
+
+
+def test_in_the_table_the_unsure_are_told_apart(
+    open_page: OpenPage, say: Say, films: list[Path]
+) -> None:
+    say(0.9, 0.7, 0.1)
+    page = open_page("predict")
+    page.file_uploader[0].set_value(
+        [(film.name, film.read_bytes(), "image/jpeg") for film in films[:3]]
+    ).run()
+    assert not page.exception
+    table = page.dataframe[0].value
+    assert list(table["Verdict"]) == ["Pneumonia", "Unsure", "Normal"]
+    assert list(table["Class"]) == ["Pneumonia", "Pneumonia", "Normal"]
+    assert table["Remarks"][1].startswith("Leans to pneumonia.")
+    assert "badge[Unsure] 1" in words(page)
+    page.segmented_control(key="operating-point").set_value("high-specificity").run()
+    assert list(page.dataframe[0].value["Verdict"]) == ["Unsure", "Normal", "Normal"]
+
+
+def test_in_the_table_what_is_out_of_scope_has_its_reason(
+    open_page: OpenPage, say: Say, films: list[Path]
+) -> None:
+    say(0.9, 0.7, scope=("The film is upside down.",))
+    page = open_page("predict")
+    page.file_uploader[0].set_value(
+        [(film.name, film.read_bytes(), "image/jpeg") for film in films[:2]]
+    ).run()
+    assert not page.exception
+    table = page.dataframe[0].value
+    assert list(table["Verdict"]) == ["Out of scope", "Out of scope"]
+    assert "The film is upside down." in table["Remarks"][0]
+    assert "badge[Out of scope] 2" in words(page)
+
+
+# Files ----------------------------------------------------------------------------------
 
 
 def test_a_file_that_is_no_film_gets_its_reason_and_no_traceback(open_page: OpenPage) -> None:

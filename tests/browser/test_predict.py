@@ -47,7 +47,7 @@ def test_a_dropped_film_shows_verdict_and_overlay(
     open_predict(page, server)
     drop(page.get_by_test_id("stFileUploaderDropzone"), film)
     verdict = page.locator(".st-key-verdict")
-    expect(verdict).to_contain_text("Prediction: ")
+    expect(verdict).to_contain_text("Probability of pneumonia")
     expect(verdict).to_contain_text("Decision support, not a diagnosis")
     expect(page.locator(".st-key-verdict .js-plotly-plot")).to_be_visible()
     original = page.get_by_alt_text(f"Chest radiograph {film.name}, original")
@@ -69,12 +69,12 @@ def test_several_files_with_a_bad_one_among_them(
     chooser.set_input_files([*films, bad])
     expect(page.get_by_text("3 films")).to_be_visible()
     expect(page.get_by_text("Not read")).to_be_visible()
-    expect(page.locator(".st-key-verdict")).to_contain_text("Prediction: ")
+    expect(page.locator(".st-key-verdict")).to_contain_text("Probability of pneumonia")
 
 
 def test_an_example_answers_who_has_no_file(server: str, page: Page) -> None:
     open_predict(page, server)
     page.locator(".st-key-card-example-3").click(position={"x": 40, "y": 30})  # the picture
-    expect(page.locator(".st-key-verdict")).to_contain_text("Prediction: ")
+    expect(page.locator(".st-key-verdict")).to_contain_text("Probability of pneumonia")
     page.reload()
-    expect(page.locator(".st-key-verdict")).to_contain_text("Prediction: ")
+    expect(page.locator(".st-key-verdict")).to_contain_text("Probability of pneumonia")

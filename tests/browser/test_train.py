@@ -81,7 +81,7 @@ def predict(page: Page, address: str, run: str) -> None:
     page.locator(".st-key-use-model button").click()
     expect(page).to_have_url(f"{address}/predict?model={run}")
     page.locator(".st-key-example-1 button").click()
-    expect(page.locator(".st-key-verdict")).to_contain_text("Prediction: ")
+    expect(page.locator(".st-key-verdict")).to_contain_text("Probability of pneumonia")
     expect(page.locator(".st-key-verdict")).to_contain_text("synthetic films only")
 
 

@@ -9,9 +9,13 @@ from scipy.special import expit
 from pneumo.evaluation.calibration import (
     Calibration,
     binary_cross_entropy,
+    brier_score,
     expected_calibration_error,
     fit,
+    reliability,
+    restate,
 )
+from pneumo.evaluation.interval import wilson_interval
 
 
 def test_probability_by_hand() -> None:
@@ -52,6 +56,56 @@ def test_the_temperature_stays_within_its_bounds() -> None:
     logits = np.array([-9.0, -4, 5, 8])
     assert 0.05 <= fit(np.array([0, 0, 1, 1]), logits, offset=0).temperature < 20
     assert fit(np.array([1, 1, 0, 0]), logits, offset=0).temperature == pytest.approx(20, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("probability", "prevalence", "base", "expected"),
+    [
+        (0.9, 0.1, 0.5, 0.5),  # odds 9 to 1, of which a ninth is left
+        (0.5, 0.2, 0.5, 0.2),  # a film that tells nothing
+        (0.25, 0.75, 0.5, 0.5),
+        (0.5, 0.5, 0.1, 0.9),  # back to even classes
+        (0.75, 0.25, 0.75, 0.25),  # odds 3, of which a ninth is left
+        (0.0, 0.9, 0.5, 0.0),
+        (1.0, 0.1, 0.5, 1.0),
+    ],
+)
+def test_restated_by_hand(
+    probability: float, prevalence: float, base: float, expected: float
+) -> None:
+    assert restate(probability, prevalence=prevalence, base=base) == pytest.approx(expected)
+
+
+def test_restated_for_the_same_share_nothing_changes() -> None:
+    stated = np.random.default_rng(0).random(100)
+    assert np.array_equal(restate(stated, prevalence=0.5), stated)
+    assert np.array_equal(restate(stated, prevalence=0.3, base=0.3), stated)
+
+
+@pytest.mark.parametrize(
+    ("prevalence", "base", "name"),
+    [(0.0, 0.5, "prevalence"), (1.0, 0.5, "prevalence"), (np.nan, 0.5, "prev"), (0.5, 1.5, "base")],
+)
+def test_what_restate_refuses(prevalence: float, base: float, name: str) -> None:
+    with pytest.raises(ValueError, match=f"`{name}.*must be between 0 and 1"):
+        restate(0.5, prevalence=prevalence, base=base)
+
+
+def test_brier_score_by_hand() -> None:
+    truth, probabilities = np.array([True, False, True]), np.array([0.5, 0.2, 1.0])
+    assert brier_score(truth, probabilities) == pytest.approx((0.25 + 0.04 + 0) / 3)
+
+
+def test_reliability_by_hand() -> None:
+    # Four bins of width 1/4; the second is empty, and 1 is in the last.
+    truth = np.array([0, 1, 1, 0, 1])
+    low, high, end = reliability(truth, np.array([0.0, 0.2, 0.5, 0.7, 1.0]), bins=4)
+    assert (low.images, high.images, end.images) == (2, 2, 1)
+    assert (low.probability, low.observed) == (pytest.approx(0.1), 0.5)
+    assert (high.probability, high.observed) == (pytest.approx(0.6), 0.5)
+    assert (end.probability, end.observed) == (1, 1)
+    assert low.interval == wilson_interval(1, 2)
+    assert end.interval == wilson_interval(1, 1)
 
 
 def test_expected_calibration_error_by_hand() -> None:

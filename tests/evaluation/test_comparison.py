@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pneumo.evaluation.comparison import Comparison, compare
-from pneumo.evaluation.metrics import Interval, roc_auc, roc_auc_interval
+from pneumo.evaluation.interval import Interval
+from pneumo.evaluation.metrics import roc_auc, roc_auc_interval
 
 
 def at_a_half(truth: np.ndarray, first: np.ndarray, second: np.ndarray) -> Comparison:

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from pneumo.evaluation import metrics
-from pneumo.evaluation.metrics import (
-    Interval,
-    measure,
-    measure_causes,
-    roc_auc,
-    roc_auc_interval,
-    wilson_interval,
-)
+from pneumo.evaluation.interval import Interval, wilson_interval
+from pneumo.evaluation.metrics import measure, measure_causes, roc_auc, roc_auc_interval
 
 TRUTH = np.array([1, 1, 1, 1, 1, 0, 0, 0])
 PROBABILITIES = np.array([0.9, 0.8, 0.7, 0.5, 0.2, 0.6, 0.4, 0.1])
@@ -38,6 +32,15 @@ def test_the_confusion_by_hand() -> None:
     assert found.roc_auc_interval == roc_auc_interval(TRUTH, PROBABILITIES)
 
 
+def test_brier_score_and_calibration_error_are_for_the_share_of_pneumonia_at_hand() -> None:
+    # Three of four are PNEUMONIA: odds are three times those of even classes, which turns 1/4
+    # into 1/2 and 1/2 into 3/4.
+    found = measure(np.array([1, 0, 1, 1]), np.array([0.25, 0.25, 0.5, 0.5]), threshold=0.5)
+    assert found.brier_score == pytest.approx((2 / 4 + 2 / 16) / 4)
+    # Where 1/2 is stated, one of two; where 3/4 is stated, two of two.
+    assert found.calibration_error == pytest.approx((2 * 0 + 2 * 1 / 4) / 4)
+
+
 def test_a_threshold_beyond_all_probabilities() -> None:
     found = measure(TRUTH, PROBABILITIES, threshold=0.95)
     assert (found.sensitivity, found.specificity, found.accuracy) == (0, 1, 3 / 8)
@@ -54,6 +57,7 @@ def test_one_class_only(
     assert (found.sensitivity_interval is None) == (sensitivity is None)
     assert (found.specificity_interval is None) == (specificity is None)
     assert found.roc_auc is None and found.roc_auc_interval is None
+    assert found.brier_score is None and found.calibration_error is None
     assert found.accuracy == 0.5
 
 
@@ -65,15 +69,6 @@ def test_no_images() -> None:
 def test_auc_with_a_tie() -> None:
     # Pairs (0.6, 0.4) and (0.4, 0.1) and (0.6, 0.1) are right, (0.4, 0.4) is a tie.
     assert roc_auc(np.array([1, 1, 0, 0]), np.array([0.6, 0.4, 0.4, 0.1])) == (3 + 0.5) / 4
-
-
-def test_wilson_interval_by_hand() -> None:
-    # p = 0.8, n = 10, z = 1.96: (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n)
-    interval = wilson_interval(8, 10)
-    assert (interval.low, interval.high) == pytest.approx((0.4902, 0.9433), abs=5e-5)
-    assert wilson_interval(0, 10).low == 0
-    assert wilson_interval(10, 10).high == 1
-    assert wilson_interval(10, 10).low == pytest.approx(10 / (10 + 1.959964**2))
 
 
 def samples(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pneumo.evaluation import operating_point
 from pneumo.evaluation.calibration import Calibration
 from pneumo.evaluation.metrics import measure
-from pneumo.evaluation.operating_point import OperatingPoint
 from pneumo.inference import bundle
 from pneumo.inference.card import Measurement, ModelCard
 from pneumo.inference.predictor import Predictor
@@ -42,9 +42,7 @@ def card() -> ModelCard:
         },
         image_size=224,
         calibration=Calibration(offset=0.5, temperature=1.25),
-        operating_points={
-            "balanced": OperatingPoint(threshold=0.375, sensitivity=0.5, specificity=1.0)
-        },
+        operating_points={"balanced": operating_point.at(TRUTH, PROBABILITIES, threshold=0.375)},
         measurements=(
             Measurement(
                 data="Some films",
@@ -58,6 +56,7 @@ def card() -> ModelCard:
                 note="half of it",
             ),
         ),
+        validation_flagged=0.012,
         training_command="python -m pneumo train --data DIR --recipe seed",
         training_seconds=61.4,
         epochs=20,
@@ -72,7 +71,7 @@ def model_folder(tmp_path: Path, card: ModelCard) -> Path:
     """A bundle named "sparrow" whose files hold a word each."""
     folder = tmp_path / "sparrow"
     folder.mkdir()
-    for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.RECIPE):
+    for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE, bundle.RECIPE):
         (folder / name).write_text(name)
         card.files[name] = hashlib.sha256(name.encode()).hexdigest()
     bundle.write_card(folder, card)

@@ -18,24 +18,25 @@ def test_a_whole_bundle(model_folder: Path, card: ModelCard) -> None:
     assert found.digest == card.files[bundle.LITERT]
     assert found.litert.read_text() == "model.tflite"
     assert (found.keras.name, found.head.name) == ("model.keras", "head.npz")
+    assert found.gate.read_text() == "gate.npz"
     assert (model_folder / "README.md").read_text().startswith("# sparrow")
 
 
-@pytest.mark.parametrize("name", [bundle.KERAS, bundle.LITERT, bundle.HEAD])
+@pytest.mark.parametrize("name", [bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE])
 def test_an_altered_file_is_refused(model_folder: Path, name: str) -> None:
     (model_folder / name).write_text("something else")
     with pytest.raises(BundleError, match=rf"{name} is not the file that its card describes"):
         bundle.load(model_folder)
 
 
-@pytest.mark.parametrize("name", [bundle.KERAS, bundle.LITERT, bundle.HEAD])
+@pytest.mark.parametrize("name", [bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE])
 def test_a_missing_file_is_named(model_folder: Path, name: str) -> None:
     (model_folder / name).unlink()
     with pytest.raises(BundleError, match=rf"lacks {name}\. Restore it or train again"):
         bundle.load(model_folder)
 
 
-@pytest.mark.parametrize("name", [bundle.KERAS, bundle.LITERT, bundle.HEAD])
+@pytest.mark.parametrize("name", [bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE])
 def test_a_card_that_does_not_vouch_for_a_file_is_refused(
     model_folder: Path, card: ModelCard, name: str
 ) -> None:
@@ -106,7 +107,8 @@ def test_a_copy_takes_the_name_of_its_folder(model_folder: Path, tmp_path: Path)
     assert "evaluate --model finch" in (copied.folder / "README.md").read_text()
     assert bundle.load(model_folder).card.name == "sparrow"
     assert sorted(path.name for path in copied.folder.iterdir()) == [
-        *("README.md", "card.json", "head.npz", "model.keras", "model.tflite", "recipe.json")
+        *("README.md", "card.json", "gate.npz", "head.npz"),
+        *("model.keras", "model.tflite", "recipe.json"),
     ]
     assert [path.name for path in copied.folder.parent.iterdir()] == ["finch"]
 

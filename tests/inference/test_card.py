@@ -9,7 +9,7 @@ import pytest
 from pneumo.evaluation.metrics import measure_causes
 from pneumo.evaluation.stress import StressFigure
 from pneumo.inference import card as cards
-from pneumo.inference.card import Measurement, ModelCard
+from pneumo.inference.card import Measurement, ModelCard, Parity
 
 
 def test_what_is_written_is_read(card: ModelCard) -> None:
@@ -58,6 +58,11 @@ def test_architecture_in_words(card: ModelCard, head: dict, words: str) -> None:
     assert changed.architecture == f"MobileNetV2, {words}"
 
 
+def cells_of_probabilities(line: str) -> list[str]:
+    """Brier score and calibration error in a line of figures."""
+    return [cell.strip() for cell in line.strip("|").split("|")][-2:]
+
+
 def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
     page = cards.to_markdown(card)
     lines = page.splitlines()
@@ -71,6 +76,16 @@ def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
     (test,) = (line for line in lines if line.startswith("| Other films, half of it"))
     cells = [cell.strip() for cell in test.strip("|").split("|")]
     assert cells[3] == "–" and cells[6] == "–"  # AUC and specificity of PNEUMONIA alone
+    # Half are PNEUMONIA, so nothing is restated: (0.01 + 0.49 + 0.16 + 0.01) / 4, and the bins
+    # are 0.1, 0.7, 0.4 and 0.1 off.
+    assert cells_of_probabilities(validation) == ["0.167", "0.325"]
+    assert cells_of_probabilities(test) == ["–", "–"]
+    # Odds of 3 to 5: a third is 1 to 5, three times is 9 to 5. Only 0.9 and 0.1 are beyond.
+    (balanced,) = (line for line in lines if line.startswith("| balanced"))
+    assert balanced == (
+        "| balanced | 0.375 | 0.167 and 0.643 | 0.500 [0.095, 0.905] | 0.500 [0.095, 0.905] "
+        "| 50.0% | 1.000 |"
+    )
     for command in (
         "    python -m pneumo train --data DIR --recipe seed",
         "    python -m pneumo evaluate --model sparrow --data DIR --split validation",
@@ -87,6 +102,7 @@ def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
         "keras 3.15.1",
         "Images: Swift.",
         "Trained on giants.",
+        "It flags 1.2% of the validation films.",
         cards.WEIGHTS_CREDIT,
     ):
         assert words in page
@@ -131,3 +147,11 @@ def test_stress_is_written_read_and_shown(card: ModelCard) -> None:
     assert "| none | 0.900 | 0.800 | 0.750 | 0.000 |" in page
     assert "| blur | – | – | 0.500 | 0.125 |" in page
     assert "Nuisance" not in cards.to_markdown(card)
+
+
+def test_parity_is_written_read_and_shown(card: ModelCard) -> None:
+    parity = Parity(largest_logit_difference=0.000123, verdicts_changed=0)
+    compared = card.with_measurement(dataclasses.replace(card.measurements[0], parity=parity))
+    assert cards.from_json(compared.to_json()) == compared
+    assert "differ by at most 1.2e-04 in the logit and in 0 verdicts" in cards.to_markdown(compared)
+    assert "Keras model differ" not in cards.to_markdown(card)

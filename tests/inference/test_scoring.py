@@ -14,7 +14,7 @@ from pneumo.evaluation.metrics import measure
 from pneumo.evaluation.stress import NUISANCES
 from pneumo.inference.card import ModelCard
 from pneumo.inference.predictor import Prediction, Predictor
-from pneumo.inference.scoring import evaluate, predict_files, stress_test
+from pneumo.inference.scoring import evaluate, model_inputs, predict_files, stress_test
 from pneumo.radiograph import Radiograph
 from pneumo.settings import ImageLimits
 
@@ -125,11 +125,13 @@ class Teller:
             logit=float(np.log((bacterial + viral) / normal)),
             probability=bacterial + viral,
             threshold=0.375,
+            band=(1 / 6, 9 / 14),
             cause={
                 "bacterial": bacterial / (bacterial + viral),
                 "viral": viral / (bacterial + viral),
             },
             flags=(),
+            scope=(),
             heat_map=nothing,
             heat_map_normal=nothing,
             milliseconds=1.0,
@@ -169,13 +171,12 @@ def test_under_nuisances(
     predictor: Predictor, sample_root: Path, test_split: pd.DataFrame, tmp_path: Path
 ) -> None:
     few = test_split.groupby("label").head(2)
-    missing = few.iloc[[0]].assign(path="missing.jpeg")
+    pictures, is_pneumonia = model_inputs(few, sample_root, size=224, limits=LIMITS)
     told: list[tuple[int, int]] = []
     figures = stress_test(
         predictor,
-        pd.concat([few, missing]),
-        sample_root,
-        limits=LIMITS,
+        pictures,
+        is_pneumonia,
         progress=lambda done, total: told.append((done, total)),
     )
     assert [figure.nuisance for figure in figures] == ["none", *NUISANCES]
@@ -186,5 +187,15 @@ def test_under_nuisances(
         untouched.sensitivity,
         untouched.specificity,
     )
+
+
+def test_what_a_model_is_given(sample_root: Path, test_split: pd.DataFrame) -> None:
+    few = test_split.groupby("label").head(2)
+    missing = few.iloc[[0]].assign(path="missing.jpeg")
+    pictures, is_pneumonia = model_inputs(
+        pd.concat([missing, few]), sample_root, size=96, limits=LIMITS
+    )
+    assert (pictures.shape, pictures.dtype) == ((4, 96, 96), np.uint8)
+    assert is_pneumonia.tolist() == (few["label"] == "PNEUMONIA").tolist()
     with pytest.raises(ValueError, match="`images` must hold a readable image"):
-        stress_test(predictor, missing, sample_root, limits=LIMITS)
+        model_inputs(missing, sample_root, size=96, limits=LIMITS)

@@ -165,9 +165,9 @@ def make_bundle(installation: Settings, shipped: Settings) -> MakeBundle:
         folder = installation.runs / name / "bundle"
         folder.mkdir(parents=True)
         network.save(folder / bundle.KERAS)
-        for other in (bundle.LITERT, bundle.HEAD, bundle.RECIPE):
+        for other in (bundle.LITERT, bundle.HEAD, bundle.GATE, bundle.RECIPE):
             (folder / other).write_text(other)
-        files = (bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.RECIPE)
+        files = (bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE, bundle.RECIPE)
         described: ModelCard = dataclasses.replace(
             card,
             name=name,

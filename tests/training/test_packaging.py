@@ -101,7 +101,7 @@ def write(
         "settings": settings,
         **changes,
     }
-    packaging.write_bundle(run, classifier, validation, **values)  # type: ignore[arg-type]
+    packaging.write_bundle(run, classifier, validation, validation, **values)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -120,7 +120,8 @@ def test_a_bundle_of_three_classes(
     assert (card.training_seconds, card.image_size) == (12.5, 96)
     assert card.recipe == json.loads(run.recipe.to_json())
     assert sorted(path.name for path in run.bundle.iterdir()) == [
-        *("README.md", "card.json", "head.npz", "model.keras", "model.tflite", "recipe.json")
+        *("README.md", "card.json", "gate.npz", "head.npz"),
+        *("model.keras", "model.tflite", "recipe.json"),
     ]
     assert not (run.folder / ".bundle").exists()
 
@@ -133,6 +134,9 @@ def test_a_bundle_of_three_classes(
     # Pneumonia 0.3, 0.7, 0.8, 0.9, 0.9: only the second film is on the wrong side of 1/2.
     assert (measured.metrics.true_negatives, measured.metrics.false_positives) == (1, 1)
     assert measured.metrics.sensitivity == 1 and measured.metrics.roc_auc == 1
+
+    assert list(card.operating_points) == ["balanced", "high-sensitivity", "high-specificity"]
+    assert card.operating_points["balanced"].specificity == 0.5
 
     answers = run.validation_answers()
     pneumonia = np.array([0.3, 0.7, 0.8, 0.9, 0.9])

@@ -73,13 +73,18 @@ def test_a_picture_changes_alike_wherever_it_stands(pictures: Pictures) -> None:
     assert np.array_equal(forward, backward[::-1])
 
 
-def test_frames_come_from_the_other_class(tmp_path: Path) -> None:
-    levels = np.array([10, 20, 210, 220], np.uint8)
-    pixels = np.broadcast_to(levels[:, np.newaxis, np.newaxis], (4, 32, 32))
-    pictures = Pictures(images=[], pixels=mapped(tmp_path, pixels), classes=np.array([0, 0, 1, 2]))
-    made = augmented(pictures, np.arange(4), Augmentation(frame_swap=1), seed=(0,))
-    assert made[:, 16, 16].tolist() == levels.tolist()
-    assert made[:2, 0, 0].min() > 160 and made[2:, 0, 0].max() < 60
+def test_frames_come_from_either_class_alike(tmp_path: Path) -> None:
+    # One normal picture, dark, among seven of pneumonia.
+    levels = np.array([0, *[250] * 7], np.uint8)
+    pixels = np.broadcast_to(levels[:, np.newaxis, np.newaxis], (8, 32, 32))
+    classes = np.array([0, 1, 2, 1, 2, 1, 2, 1])
+    pictures = Pictures(images=[], pixels=mapped(tmp_path, pixels), classes=classes)
+    dark: list[bool] = []
+    for epoch in range(50):
+        made = augmented(pictures, np.arange(8), Augmentation(frame_swap=1), seed=(0, epoch))
+        assert made[:, 16, 16].tolist() == levels.tolist()
+        dark += (made[:, 0, 0] < 125).tolist()
+    assert 160 < sum(dark) < 240  # of 400; by their number, normal frames would be 50
 
 
 def test_equal_pictures_change_differently(tmp_path: Path) -> None:
