@@ -224,6 +224,8 @@ def to_markdown(card: ModelCard) -> str:
         "",
         *(
             f"    {card.evaluation_command(entry.split)}"
+            + " --stress" * bool(entry.stress)
+            + " --keras" * (entry.parity is not None)
             + (f"  # DIR: {entry.note}" if entry.note else "")
             for entry in card.measurements
         ),
@@ -253,7 +255,7 @@ def to_markdown(card: ModelCard) -> str:
         f"- Trained on {card.data['population']}. Other patients are out of scope, and their films "
         "need not look it.",
         "- A gate flags what is unlike the training films, inverted or turned; the network answers "
-        f"all the same. It flags {card.validation_flagged:.1%} of the validation films.",
+        f"all the same. It flags {100 * card.validation_flagged:.1f} % of the validation films.",
         "",
         "## Licence and attribution",
         "",
@@ -279,7 +281,7 @@ def _operating_points_table(card: ModelCard) -> list[str]:
             f"| {name} | {point.threshold:.3f} | {point.band[0]:.3f} and {point.band[1]:.3f} "
             f"| {_figure(point.sensitivity, point.sensitivity_interval)} "
             f"| {_figure(point.specificity, point.specificity_interval)} "
-            f"| {point.unanswered:.1%} | {_decimals(point.answered_accuracy)} |"
+            f"| {100 * point.unanswered:.1f} % | {_decimals(point.answered_accuracy)} |"
             for name, point in card.operating_points.items()
         ),
     ]

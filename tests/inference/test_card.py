@@ -84,7 +84,7 @@ def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
     (balanced,) = (line for line in lines if line.startswith("| balanced"))
     assert balanced == (
         "| balanced | 0.375 | 0.167 and 0.643 | 0.500 [0.095, 0.905] | 0.500 [0.095, 0.905] "
-        "| 50.0% | 1.000 |"
+        "| 50.0 % | 1.000 |"
     )
     for command in (
         "    python -m pneumo train --data DIR --recipe seed",
@@ -102,7 +102,7 @@ def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
         "keras 3.15.1",
         "Images: Swift.",
         "Trained on giants.",
-        "It flags 1.2% of the validation films.",
+        "It flags 1.2 % of the validation films.",
         cards.WEIGHTS_CREDIT,
     ):
         assert words in page

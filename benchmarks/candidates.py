@@ -1,0 +1,92 @@
+"""Candidates for the shipped model side by side: validation patients, plain and under nuisances.
+
+    python benchmarks/candidates.py --data DIR MODEL …
+
+MODEL is a shipped model, a finished run, or a bundle's folder. The test split is never looked at:
+whoever chooses by this table has no need to know it.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pneumo import settings
+from pneumo.datasets import catalog, sources
+from pneumo.datasets.sources import Source
+from pneumo.evaluation.stress import FRAME_SWAPPED, LUNGS_BLACKED_OUT
+from pneumo.inference import bundle
+from pneumo.inference.predictor import Predictor
+from pneumo.inference.scoring import evaluate, model_inputs, rows_of_split, stress_test
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """What validation says of a model; every figure an AUC but the loss.
+
+    Attributes:
+        loss: cross-entropy of the calibrated probabilities, in nats.
+        nuisances: mean over the nuisances that leave the whole film in its place.
+        worst: of those.
+        frame_swapped: each film in the frame of one of the other class.
+        lungs_blacked_out: with nothing left to read but the frame.
+    """
+
+    name: str
+    plain: float
+    loss: float
+    nuisances: float
+    worst: float
+    frame_swapped: float
+    lungs_blacked_out: float
+
+
+def measure(name: str, data: Path) -> Candidate:
+    """A model on the validation patients that its recipe set apart."""
+    installation = settings.load()
+    dataset = sources.locate(Source(kind="folder", folder=data.resolve()), installation)
+    model = bundle.find(installation, name)
+    predictor = Predictor(model)
+    images = catalog.build(dataset.root, cache=installation.cache)
+    rows = rows_of_split(images, "validation", model.card)
+    limits = installation.image_limits
+    plain = evaluate(predictor, rows, dataset.root, limits=limits).metrics
+    size = model.card.image_size
+    pictures, is_pneumonia = model_inputs(rows, dataset.root, size=size, limits=limits)
+    under = {
+        figure.nuisance: float(figure.roc_auc or np.nan)
+        for figure in stress_test(predictor, pictures, is_pneumonia)
+    }
+    assert plain.roc_auc is not None
+    frame_swapped, blacked_out = under.pop(FRAME_SWAPPED), under.pop(LUNGS_BLACKED_OUT)
+    del under["none"]
+    return Candidate(
+        name=model.card.recipe["name"],
+        plain=plain.roc_auc,
+        loss=plain.loss,
+        nuisances=float(np.mean(list(under.values()))),
+        worst=min(under.values()),
+        frame_swapped=frame_swapped,
+        lungs_blacked_out=blacked_out,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR")
+    parser.add_argument("models", nargs="+", metavar="MODEL")
+    options = parser.parse_args()
+    print("| Candidate | AUC | Loss | Under nuisances | Worst | Frame swapped | No lungs |")
+    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    for name in options.models:
+        found = measure(name, options.data)
+        print(
+            f"| {found.name} | {found.plain:.4f} | {found.loss:.3f} | {found.nuisances:.4f} "
+            f"| {found.worst:.3f} | {found.frame_swapped:.3f} | {found.lungs_blacked_out:.3f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
