@@ -1,6 +1,6 @@
 """Our warp of a batch beside TensorFlow's batched warp and Keras' random layers, in one run.
 
-    python benchmarks/augmentation.py
+    python -m benchmarks.augmentation
 
 Rotation, zoom, shift and mirroring of 224×224 pictures, on all cores; medians over the rounds.
 """

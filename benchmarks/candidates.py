@@ -1,6 +1,6 @@
 """Candidates for the shipped model side by side: validation patients, plain and under nuisances.
 
-    python benchmarks/candidates.py --data DIR MODEL …
+    python -m benchmarks.candidates --data DIR MODEL …
 
 MODEL is a shipped model, a finished run, or a bundle's folder. The test split is never looked at:
 whoever chooses by this table has no need to know it.

@@ -1,7 +1,7 @@
 """What the gate of a model flags: foreign images, transformed radiographs, validation films.
 
     pip install --no-deps scikit-image matplotlib nibabel dipy mahotas PyWavelets pynetdicom
-    python benchmarks/gate.py --model mobilenetv2 --data DIR
+    python -m benchmarks.gate --model mobilenetv2 --data DIR
 
 The foreign images are those that packages bring along for their own examples and tests, and some
 that are drawn here; nothing is downloaded or kept. A package that is not installed is left out,

@@ -1,6 +1,6 @@
 """A data set of 200,000 images: catalogue, split and run folder, with time and peak memory.
 
-    python benchmarks/scale.py [--images 200000]
+    python -m benchmarks.scale [--images 200000]
 
 The images are hard links to a few dozen phantoms, under names as the Kaggle set has them. The peak
 of each step is that of a process of its own, beside that of the same step on 2,000 images.

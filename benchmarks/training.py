@@ -1,6 +1,6 @@
 """Our trainings beside the usual way, in one run on one machine.
 
-    python benchmarks/training.py --data DIR [--usual-epochs 2]
+    python -m benchmarks.training --data DIR [--usual-epochs 2]
 
 DIR holds the Kaggle set, or a set in its layout. ImageNet weights must be at hand (`KERAS_HOME`).
 Every training of ours starts with an empty cache, and its time is that of the whole process, from

@@ -507,7 +507,7 @@ def probability_scale(
     figure.add_annotation(
         x=threshold,
         y=1,
-        text=f"threshold {100 * threshold:.2g} %",
+        text=f"threshold {100 * threshold:.3g} %",
         showarrow=False,
         xanchor=anchor,
         yanchor="bottom",

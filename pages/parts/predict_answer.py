@@ -109,8 +109,8 @@ def _headline(prediction: Prediction) -> str:
 
 
 def _percent(probability: float) -> str:
-    """As short as it can be: 50 %, 3.6 %."""
-    return f"{100 * probability:.2g} %"
+    """As short as it can be: 50 %, 3.57 %, 99.9 %."""
+    return f"{100 * probability:.3g} %"
 
 
 def _show_views(name: str, film: Radiograph, prediction: Prediction) -> None:

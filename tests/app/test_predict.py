@@ -126,7 +126,7 @@ def test_the_operating_point_turns_the_verdict_without_predicting_again(
     assert not page.exception
     assert "Prediction: Pneumonia, probability 30.00 %" in page.subheader[0].value
     assert f"Sensitivity {100 * points['high-sensitivity'].sensitivity:.1f} %" in words(page)
-    assert "called pneumonia from 10 %, unsure from 3.6 % to 25 %" in words(page)
+    assert "called pneumonia from 10 %, unsure from 3.57 % to 25 %" in words(page)
     page.segmented_control(key="operating-point").set_value("high-specificity").run()
     assert "Prediction: Normal, confidence 70.00 %" in page.subheader[0].value
 
@@ -142,6 +142,10 @@ def test_the_prevalence_restates_the_probability_and_keeps_the_verdict(
     # Odds of 9, of which a ninth is left; the threshold goes along.
     assert "Prediction: Pneumonia, confidence 50.00 %" in page.subheader[0].value
     assert "Probability of pneumonia 50.00 %, called pneumonia from 10 %" in words(page)
+    # Where nearly all are ill, the threshold's odds of 9 become 9 · 99: no power of ten on the page.
+    page.segmented_control(key="operating-point").set_value("high-specificity")
+    page.slider(key="prevalence").set_value(99).run()
+    assert "called pneumonia from 99.9 %" in words(page)
 
 
 def test_a_film_out_of_scope_is_grey_and_has_its_reasons(open_page: OpenPage, say: Say) -> None:
