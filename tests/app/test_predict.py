@@ -142,7 +142,7 @@ def test_the_prevalence_restates_the_probability_and_keeps_the_verdict(
     # Odds of 9, of which a ninth is left; the threshold goes along.
     assert "Prediction: Pneumonia, confidence 50.00 %" in page.subheader[0].value
     assert "Probability of pneumonia 50.00 %, called pneumonia from 10 %" in words(page)
-    # Where nearly all are ill, the threshold's odds of 9 become 9 · 99: no power of ten on the page.
+    # Where nearly all are ill, odds of 9 become 9 · 99: no power of ten on the page.
     page.segmented_control(key="operating-point").set_value("high-specificity")
     page.slider(key="prevalence").set_value(99).run()
     assert "called pneumonia from 99.9 %" in words(page)
