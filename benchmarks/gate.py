@@ -451,7 +451,7 @@ def main() -> None:
         groups.setdefault((image.kind, image.source, image.licence), []).append(bool(scope))
         if not scope:
             missed.append(f"{image.kind}: {image.source} {image.name}")
-    print(f"{"Kind":<32} {"Source":<24} {'Licence':<24} {'Images':>6} {'Flagged':>8}")
+    print(f"{'Kind':<32} {'Source':<24} {'Licence':<24} {'Images':>6} {'Flagged':>8}")
     for (kind, source, licence), flags in sorted(groups.items()):
         line(kind, source, licence, flags)
     flags = [flag for group in groups.values() for flag in group]
