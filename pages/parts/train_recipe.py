@@ -20,7 +20,7 @@ from pneumo.training.runs import Run
 PRESET_TEXTS = {
     "quick": "A small head on what a frozen ImageNet network sees. Seconds for 5,000 films.",
     "best": "The head, then the whole network, on films that lost what gives a class away. "
-    "A quarter of an hour for 5,000 films on a laptop.",
+    "Twenty minutes for 5,000 films on a laptop.",
     "seed": "The tutorial that most people start from: a frozen network, augmented films anew in "
     "every epoch. A baseline.",
 }

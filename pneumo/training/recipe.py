@@ -392,11 +392,12 @@ BEST = Recipe(
         erasing=0.3,
         corner_blackout=0.5,
         markers=0.5,
+        frame_swap=0.5,
     ),
     cached_views=2,
     phases=(
         Phase(epochs=20),
-        Phase(epochs=12, learning_rate=3e-4, unfrozen=1.0, schedule="cosine", warm_up=0.1),
+        Phase(epochs=16, learning_rate=4e-4, unfrozen=1.0, schedule="cosine", warm_up=0.1),
     ),
     class_weights=True,
     label_smoothing=0.05,
