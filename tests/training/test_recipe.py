@@ -224,7 +224,7 @@ def test_epochs_and_learning_rate_are_those_of_the_last_phase() -> None:
     changed = BEST.changed(epochs=5, learning_rate=0.25, seed=3)
     assert changed.phases == (first, dataclasses.replace(last, epochs=5, learning_rate=0.25))
     assert changed == dataclasses.replace(BEST, phases=changed.phases, seed=3)
-    assert (BEST.epochs, changed.epochs) == (20 + 12, 20 + 5)
+    assert (BEST.epochs, changed.epochs) == (20 + 16, 20 + 5)
     assert QUICK.changed(phases=(Phase(epochs=2), Phase(epochs=3)), epochs=9).epochs == 2 + 9
 
 
@@ -236,8 +236,8 @@ def test_options_are_what_changed_takes() -> None:
         "classes": 2,
         "batch_size": 32,
         "seed": 0,
-        "epochs": 12,
-        "learning_rate": 3e-4,
+        "epochs": 16,
+        "learning_rate": 4e-4,
     }
     for preset in recipes.PRESETS.values():
         assert preset.changed(**preset.options()) == preset
