@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -32,7 +33,7 @@ from pneumo.evaluation.explanations import (
     share_inside,
     widen,
 )
-from pneumo.evaluation.thorax import ThoraxAtlas, thorax_of_phantom
+from pneumo.evaluation.thorax import ThoraxAtlas
 from pneumo.inference import bundle
 from pneumo.inference.bundle import Bundle
 from pneumo.inference.explanation import Head, grad_cam
@@ -96,9 +97,8 @@ def check_outlines(atlas: ThoraxAtlas, phantoms: int) -> None:
     """The estimated thorax of phantoms beside the true one."""
     overlaps = []
     for number in range(phantoms):
-        seed = OUTLINED + number
-        film = phantom.acquire(phantom.SUBTYPES[number % 3], seed=seed).pixels
-        overlaps.append(intersection_over_union(atlas.thorax(film), thorax_of_phantom(seed)))
+        taken = phantom.acquire(phantom.SUBTYPES[number % 3], seed=OUTLINED + number)
+        overlaps.append(intersection_over_union(atlas.thorax(taken.pixels), taken.thorax))
     table = pd.DataFrame(
         [
             {
@@ -183,12 +183,12 @@ def in_one_lung(child: Film, random: np.random.Generator) -> Phantom:
     """
     ill = phantom.acquire(child.subtype, seed=child.patient, exam=child.exam)
     well = phantom.acquire("normal", seed=child.patient, exam=child.exam)
-    middle = round(np.nonzero(thorax_of_phantom(child.patient, exam=child.exam))[1].mean())
+    middle = round(np.nonzero(ill.thorax)[1].mean())
     half = np.zeros(ill.lesion.shape, np.float32)
     half[:, slice(middle) if random.random() < 0.5 else slice(middle, None)] = 1
     seam = cv2.GaussianBlur(half, (0, 0), len(half) / 56)
     pixels = cv2.blendLinear(ill.pixels, well.pixels, seam, 1 - seam)
-    return Phantom(pixels=np.asarray(pixels), lesion=ill.lesion & (half > 0))
+    return replace(ill, pixels=np.asarray(pixels), lesion=ill.lesion & (half > 0))
 
 
 def play_pointing_game(predictor: Predictor, phantoms: int) -> None:

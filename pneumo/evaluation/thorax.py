@@ -7,49 +7,18 @@ with Nonrigid Registration, IEEE Transactions on Medical Imaging 33, 2014; ours 
 an outline as plain as that of the thorax is content with).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import cv2
 import numpy as np
 
 from pneumo.datasets import phantom
-from pneumo.datasets.phantom.acquisition import draw_technique, position
-from pneumo.datasets.phantom.anatomy import draw_anatomy
-from pneumo.datasets.phantom.geometry import View
-from pneumo.datasets.phantom.projection import project_soft_tissue
 
 SIDE = 64
 """Of the squares in which films are laid over each other: enough for an outline."""
-LUNG = 0.5
-"""Length of a ray in the lungs, in cm, from which it counts as one through them."""
 
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-3)
-
-
-def thorax_of_phantom(seed: int, *, exam: int = 0, height: int = phantom.HEIGHT) -> np.ndarray:
-    """The thorax on the film that `phantom.acquire` takes of the same child.
-
-    Returns: bool, shape (height, width) of that film: the convex hull of both lungs, that is
-        lungs, heart and mediastinum.
-    """
-    anatomy = draw_anatomy(np.random.default_rng([seed, 0]))
-    technique = draw_technique(np.random.default_rng([seed, 1, exam]))
-    anatomy = replace(anatomy, lung_height=anatomy.lung_height * technique.breath)
-    resolution = height / (technique.above + anatomy.lung_height + technique.below)
-    film = View(
-        height=height,
-        width=int(technique.field_width * resolution),
-        resolution=resolution,
-        left=technique.shift - technique.field_width / 2,
-        top=-technique.above,
-    )
-    x, y = position(technique, film.scaled(0.5), np.random.default_rng([seed, 3, exam]))
-    view = View.around(x, y, resolution=resolution).scaled(0.5)
-    air = view.look_up(project_soft_tissue(anatomy, view).air, x, y)
-    lungs = (film.refine(air) > LUNG).astype(np.uint8)
-    hull = cv2.convexHull(cv2.findNonZero(lungs))
-    return np.asarray(cv2.fillConvexPoly(np.zeros_like(lungs), hull, 1) > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +41,7 @@ class ThoraxAtlas:
             subtype = phantom.SUBTYPES[number % len(phantom.SUBTYPES)]
             taken = phantom.acquire(subtype, seed=seed + number)
             pictures.append(_evened(taken.pixels))
-            outlines.append(_squeezed(thorax_of_phantom(seed + number).astype(np.float32)))
+            outlines.append(_squeezed(taken.thorax.astype(np.float32)))
         return cls(pictures=np.stack(pictures), outlines=np.stack(outlines))
 
     def thorax(self, pixels: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 
 from pneumo.datasets import phantom
 from pneumo.evaluation.explanations import intersection_over_union
-from pneumo.evaluation.thorax import ThoraxAtlas, thorax_of_phantom
+from pneumo.evaluation.thorax import ThoraxAtlas
 
 
 @pytest.fixture(scope="module")
@@ -15,8 +15,8 @@ def atlas() -> ThoraxAtlas:
 
 @pytest.mark.parametrize(("seed", "exam"), [(101, 0), (102, 1), (103, 2)])
 def test_the_thorax_of_a_phantom_holds_its_lesion(seed: int, exam: int) -> None:
-    thorax = thorax_of_phantom(seed, exam=exam, height=256)
     taken = phantom.acquire("viral", seed=seed, exam=exam, height=256)
+    thorax = taken.thorax
     assert thorax.shape == taken.pixels.shape
     assert np.mean(thorax[taken.lesion]) > 0.97
     assert 0.3 < thorax.mean() < 0.75
@@ -24,10 +24,10 @@ def test_the_thorax_of_a_phantom_holds_its_lesion(seed: int, exam: int) -> None:
 
 @pytest.mark.parametrize("subtype", phantom.SUBTYPES)
 def test_children_who_are_not_in_the_atlas(atlas: ThoraxAtlas, subtype: phantom.Subtype) -> None:
-    film = phantom.acquire(subtype, seed=201, height=256).pixels
-    found = atlas.thorax(film)
-    assert found.shape == film.shape
-    assert intersection_over_union(found, thorax_of_phantom(201, height=256)) > 0.85
+    taken = phantom.acquire(subtype, seed=201, height=256)
+    found = atlas.thorax(taken.pixels)
+    assert found.shape == taken.pixels.shape
+    assert intersection_over_union(found, taken.thorax) > 0.85
 
 
 def test_the_outline_follows_the_film(atlas: ThoraxAtlas) -> None:

@@ -36,6 +36,8 @@ from pneumo.datasets.phantom.projection import (
 
 __all__ = ["HEIGHT", "SUBTYPES", "Phantom", "Subtype", "acquire"]
 
+LUNG_CROSSED = 0.5
+"""Length of a ray in the lungs, in cm, from which it counts as one through them."""
 HEIGHT = 448  # rows of a film unless asked otherwise: twice what the network sees
 
 
@@ -47,10 +49,19 @@ class Phantom:
         pixels: uint8, shape (height, width), dense is bright.
         lesion: bool, shape (height, width): where the pneumonia adds opacity; all False
             when normal.
+        lungs: bool, shape (height, width): where rays have passed through a lung.
     """
 
     pixels: np.ndarray
     lesion: np.ndarray
+    lungs: np.ndarray
+
+    @property
+    def thorax(self) -> np.ndarray:
+        """The convex hull of both lungs, heart included: bool, shape (height, width)."""
+        lungs = self.lungs.astype(np.uint8)
+        hull = cv2.convexHull(cv2.findNonZero(lungs))
+        return np.asarray(cv2.fillConvexPoly(np.zeros_like(lungs), hull, 1) > 0)
 
 
 def acquire(subtype: Subtype, *, seed: int, exam: int = 0, height: int = HEIGHT) -> Phantom:
@@ -104,7 +115,11 @@ def acquire(subtype: Subtype, *, seed: int, exam: int = 0, height: int = HEIGHT)
     pixels = develop(signal, technique, window)
     annotate(pixels, technique, film)
     opacity = coarse.look_up(added, x, y)
-    return Phantom(pixels=pixels, lesion=film.refine(_region(opacity, coarse)) > 0.5)
+    return Phantom(
+        pixels=pixels,
+        lesion=film.refine(_region(opacity, coarse)) > 0.5,
+        lungs=film.refine(coarse.look_up(healthy.air, x, y)) > LUNG_CROSSED,
+    )
 
 
 def _region(opacity: np.ndarray, view: View) -> np.ndarray:
