@@ -15,10 +15,11 @@ import numpy as np
 from pneumo import settings
 from pneumo.datasets import catalog, sources
 from pneumo.datasets.sources import Source
+from pneumo.evaluation.calibration import binary_cross_entropy
 from pneumo.evaluation.stress import FRAME_SWAPPED, LUNGS_BLACKED_OUT
 from pneumo.inference import bundle
 from pneumo.inference.predictor import Predictor
-from pneumo.inference.scoring import evaluate, model_inputs, rows_of_split, stress_test
+from pneumo.inference.scoring import model_inputs, rows_of_split, stress_test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +51,18 @@ def measure(name: str, data: Path) -> Candidate:
     predictor = Predictor(model)
     images = catalog.build(dataset.root, cache=installation.cache)
     rows = rows_of_split(images, "validation", model.card)
-    limits = installation.image_limits
-    plain = evaluate(predictor, rows, dataset.root, limits=limits).metrics
-    size = model.card.image_size
-    pictures, is_pneumonia = model_inputs(rows, dataset.root, size=size, limits=limits)
+    pictures, is_pneumonia = model_inputs(
+        rows, dataset.root, size=model.card.image_size, limits=installation.image_limits
+    )
     under = {
         figure.nuisance: float(figure.roc_auc or np.nan)
         for figure in stress_test(predictor, pictures, is_pneumonia)
     }
-    assert plain.roc_auc is not None
-    frame_swapped, blacked_out = under.pop(FRAME_SWAPPED), under.pop(LUNGS_BLACKED_OUT)
-    del under["none"]
+    plain, frame_swapped, blacked_out = map(under.pop, ("none", FRAME_SWAPPED, LUNGS_BLACKED_OUT))
     return Candidate(
         name=model.card.recipe["name"],
-        plain=plain.roc_auc,
-        loss=plain.loss,
+        plain=plain,
+        loss=binary_cross_entropy(is_pneumonia, predictor.probabilities(pictures)),
         nuisances=float(np.mean(list(under.values()))),
         worst=min(under.values()),
         frame_swapped=frame_swapped,

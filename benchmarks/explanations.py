@@ -43,6 +43,7 @@ from pneumo.inference.scoring import rows_of_split
 from pneumo.radiograph import Radiograph, to_model_input
 from pneumo.settings import REPOSITORY
 from pneumo.training import recipe
+from pneumo.training.augmentation import recompress
 from pneumo.training.recipe import QUICK, Phase, Recipe
 
 SIDE = 224
@@ -274,10 +275,9 @@ def check_sanity(model: Bundle, films: list[Radiograph]) -> None:
 
     rows = []
     for number, (sign, picture, features) in enumerate(zip(signs, pictures, of_film, strict=True)):
-        _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 70])
-        recompressed = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE))
+        recompressed = recompress(picture, 70)[np.newaxis]
         explained = {
-            "film recompressed": (pool.run(recompressed[np.newaxis])["feature_map"][0], head),
+            "film recompressed": (pool.run(recompressed)["feature_map"][0], head),
             "head shuffled": (features, head.shuffled(random)),
             "network random": (random_features(picture), random_head),
         }

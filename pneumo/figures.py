@@ -535,15 +535,7 @@ def roc(
         hits: sensitivity at each threshold.
         operating_point: 1 - specificity and sensitivity at the model's own threshold.
     """
-    figure = go.Figure()
-    figure.add_scatter(
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": NEUTRAL, "width": 1, "dash": "dot"},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    figure = _with_diagonal()
     figure.add_scatter(
         x=false_alarms,
         y=hits,
@@ -563,6 +555,20 @@ def roc(
     figure.update_xaxes(title="1 - specificity", range=[-0.02, 1.02], constrain="domain")
     figure.update_yaxes(title="Sensitivity", range=[-0.02, 1.02])
     return dress(figure, height=340)
+
+
+def _with_diagonal() -> go.Figure:
+    """Where chance lies on a ROC curve, and the truth on a reliability diagram."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": NEUTRAL, "width": 1, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    return figure
 
 
 def confusion(counts: list[list[int]]) -> go.Figure:
@@ -617,15 +623,7 @@ def reliability(
         intervals: lower and upper end of a confidence interval of that share.
         images: how many each bin holds; larger marks for more.
     """
-    figure = go.Figure()
-    figure.add_scatter(
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": NEUTRAL, "width": 1, "dash": "dot"},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    figure = _with_diagonal()
     largest = max(images)
     figure.add_scatter(
         x=stated,

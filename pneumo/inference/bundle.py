@@ -17,6 +17,8 @@ LITERT = "model.tflite"
 HEAD = "head.npz"
 GATE = "gate.npz"
 RECIPE = "recipe.json"
+HASHED = (KERAS, LITERT, HEAD, GATE, RECIPE)
+"""The files that a card names with their hashes: all but the card itself."""
 
 DEFAULT_MODEL = "mobilenetv2"
 """The shipped model that answers when no other is named."""
@@ -74,7 +76,7 @@ def load(folder: Path) -> Bundle:
         ) from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / CARD} is not a model card: {error!r}") from error
-    for name in (KERAS, LITERT, HEAD, GATE, RECIPE):
+    for name in HASHED:
         path = folder / name
         if not path.is_file():
             raise BundleError(f"The bundle {folder} lacks {name}. Restore it or train again.")

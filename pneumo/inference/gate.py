@@ -15,6 +15,7 @@ What counts as too far is read off the validation films.
 """
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -51,6 +52,11 @@ class Seen:
 
     pictures: np.ndarray
     features: np.ndarray
+
+    @cached_property
+    def layouts(self) -> np.ndarray:
+        """Of the pictures, see `layouts`."""
+        return layouts(self.pictures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +145,7 @@ class Gate:
             validation: films of the validation patients, for the farthest distances.
         """
         by_features = Neighbourhood.of(films.features, validation.features)
-        by_layout = Neighbourhood.of(layouts(films.pictures), layouts(validation.pictures))
+        by_layout = Neighbourhood.of(films.layouts, validation.layouts)
         unlearned = cls(by_features=by_features, by_layout=by_layout, weights=np.empty(0))
         vectors = np.vstack([unlearned._vectors(films), unlearned._vectors(outside)])
         targets = np.eye(len(KINDS))[np.concatenate([np.zeros(len(films.features), int), kinds])]
@@ -156,7 +162,7 @@ class Gate:
     def strange(self, seen: Seen) -> np.ndarray:
         """Which pictures lie too far from the training films: bool, shape (pictures,)."""
         far = self.by_features.distances(seen.features) > self.by_features.farthest
-        return far | (self.by_layout.distances(layouts(seen.pictures)) > self.by_layout.farthest)
+        return far | (self.by_layout.distances(seen.layouts) > self.by_layout.farthest)
 
     def flagged(self, seen: Seen) -> np.ndarray:
         """Which pictures are foreign, whatever file they come from: bool, shape (pictures,)."""
@@ -217,7 +223,7 @@ class Gate:
     def _vectors(self, seen: Seen) -> np.ndarray:
         """What the classifier sees of pictures: float32, shape (pictures, channels + layout)."""
         features = self.by_features.scaled(seen.features)
-        return np.hstack([features, self.by_layout.scaled(layouts(seen.pictures))])
+        return np.hstack([features, self.by_layout.scaled(seen.layouts)])
 
 
 _LOOKS = {

@@ -111,10 +111,7 @@ def write_bundle(
             for name in ("tensorflow", "keras", "ai-edge-litert", "numpy")
         },
         validation_flagged=flagged,
-        files={
-            name: bundle.sha256(folder / name)
-            for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE, bundle.RECIPE)
-        },
+        files={name: bundle.sha256(folder / name) for name in bundle.HASHED},
     )
     bundle.write_card(folder, card)
     answers = zip(validation.images, logits.tolist(), probabilities.tolist(), strict=True)

@@ -13,6 +13,7 @@ import numpy as np
 from pneumo.inference.gate import Gate, Seen
 from pneumo.inference.interpreter import InterpreterPool
 from pneumo.training.augmentation import augment
+from pneumo.training.features import CHUNK
 from pneumo.training.picture_cache import CORES, MappedPictures
 from pneumo.training.pipeline import made_ahead, split_into
 from pneumo.training.recipe import Augmentation
@@ -22,8 +23,6 @@ FRAMED_OTHERWISE = Augmentation(rotation=8, zoom=0.2, shift=0.08, shear=5, gamma
 
 FILMS = 320
 VALIDATION_FILMS = 480
-CHUNK = 8
-"""Pictures a call of the interpreter."""
 
 Make = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """A film, uint8, shape (size, size), and chance to a picture of the same shape."""

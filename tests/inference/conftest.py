@@ -71,7 +71,7 @@ def model_folder(tmp_path: Path, card: ModelCard) -> Path:
     """A bundle named "sparrow" whose files hold a word each."""
     folder = tmp_path / "sparrow"
     folder.mkdir()
-    for name in (bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE, bundle.RECIPE):
+    for name in bundle.HASHED:
         (folder / name).write_text(name)
         card.files[name] = hashlib.sha256(name.encode()).hexdigest()
     bundle.write_card(folder, card)
