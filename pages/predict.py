@@ -1,6 +1,7 @@
 """Ask a model about radiographs."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -8,13 +9,14 @@ import streamlit as st
 from pages.parts.datasets import require_dataset
 from pages.parts.frame import class_badge, escape, header, require_frame
 from pages.parts.models import load_predictor, model_folders, point_name
-from pages.parts.predict_answer import Answer, Question, show_answer
+from pages.parts.predict_answer import show_answer
 from pages.parts.predict_table import show_many
 from pneumo import radiograph, settings
 from pneumo.datasets import gallery, phantom
 from pneumo.evaluation.interval import Interval
 from pneumo.evaluation.operating_point import BALANCED, OperatingPoint
-from pneumo.inference import bundle
+from pneumo.inference import batch, bundle
+from pneumo.inference.batch import Answer, Question
 from pneumo.inference.predictor import Predictor
 
 require_frame()
@@ -75,22 +77,15 @@ def answer(questions: list[Question], predictor: Predictor) -> list[Answer]:
     answers = {}
     for number, question in enumerate(questions, start=1):
         address = (question.key, predictor.bundle.digest)
-        answers[address] = known.get(address) or ask(question, predictor)
+        answers[address] = known.get(address) or batch.answer(
+            predictor, question, limits=here.image_limits
+        )
         if bar is not None:
             bar.progress(number / len(questions), text=f"{number} of {len(questions)} films")
     if bar is not None:
         bar.empty()
     st.session_state["answers"] = answers  # what the user has taken away is forgotten
     return list(answers.values())
-
-
-def ask(question: Question, predictor: Predictor) -> Answer:
-    """One answer."""
-    try:
-        film = radiograph.read(question.data, limits=here.image_limits)
-    except radiograph.UnreadableRadiograph as unreadable:
-        return Answer(question=question, prediction=None, error=str(unreadable))
-    return Answer(question=question, prediction=predictor.predict(film))
 
 
 def film_of_data_set(path: str) -> Question | None:
@@ -104,13 +99,11 @@ def film_of_data_set(path: str) -> Question | None:
     st.markdown(
         f"From {escape(dataset.name)}, labelled {class_badge(film['label'], film['subtype'])}",
     )
-    try:
-        data = (dataset.root / path).read_bytes()
-    except OSError as error:
-        st.warning(f"The film cannot be opened: {error.strerror}.", icon=":material/broken_image:")
-        return None
     return Question(
-        name=Path(path).name, key=f"{dataset.root}/{path}", data=data, synthetic=dataset.synthetic
+        name=Path(path).name,
+        key=f"{dataset.root}/{path}",
+        read=(dataset.root / path).read_bytes,
+        synthetic=dataset.synthetic,
     )
 
 
@@ -143,7 +136,10 @@ def offer_examples() -> Question | None:
         if chosen == str(number):
             name = f"Synthetic film, made as {subtype}"
             return Question(
-                name=name, key=f"example {number}", data=example(subtype, seed), synthetic=True
+                name=name,
+                key=f"example {number}",
+                read=partial(example, subtype, seed),
+                synthetic=True,
             )
     return None
 
@@ -206,7 +202,7 @@ uploads = st.file_uploader(
     key="films",
 )
 if uploads:
-    questions = [Question(name=it.name, key=it.file_id, data=it.getvalue()) for it in uploads]
+    questions = [Question(name=it.name, key=it.file_id, read=it.getvalue) for it in uploads]
 else:
     one = offer_examples()
     if "film" in st.query_params:

@@ -1,6 +1,5 @@
 """What a model says of one film: the verdict, the original, and what the model saw in it."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -8,38 +7,13 @@ import streamlit as st
 from pages.parts.frame import class_name, escape
 from pneumo import figures, radiograph
 from pneumo.datasets import gallery
+from pneumo.inference.batch import Answer, Question
 from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction, Verdict
 from pneumo.radiograph import Radiograph
 from pneumo.settings import ImageLimits
 
 SIDES: tuple[Verdict, ...] = ("PNEUMONIA", "NORMAL")
 SHOWN = 1100  # pixels a side at most, of a film on its way to the browser
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """A file that the user asks about.
-
-    Attributes:
-        name: for people.
-        key: tells it from every other file of the session.
-        data: its content.
-        synthetic: no patient's film.
-    """
-
-    name: str
-    key: str
-    data: bytes
-    synthetic: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What the model says of a file, or the reason why it says nothing."""
-
-    question: Question
-    prediction: Prediction | None
-    error: str = ""
 
 
 def show_answer(shown: Answer, trained_on: dict[str, Any], limits: ImageLimits) -> None:
@@ -52,7 +26,7 @@ def show_answer(shown: Answer, trained_on: dict[str, Any], limits: ImageLimits) 
     with verdict:
         _show_verdict(shown.question, prediction, trained_on)
     with views:
-        _show_views(name, radiograph.read(shown.question.data, limits=limits), prediction)
+        _show_views(name, radiograph.read(shown.question.read(), limits=limits), prediction)
 
 
 def _show_verdict(question: Question, prediction: Prediction, trained_on: dict[str, Any]) -> None:

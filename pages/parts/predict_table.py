@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.frame import class_badge, class_name
-from pages.parts.predict_answer import Answer
+from pneumo.inference.batch import Answer
 
 NOT_READ, OUTSIDE, UNSURE = "Not read", "Out of scope", "Unsure"
 

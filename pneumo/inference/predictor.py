@@ -120,18 +120,32 @@ class Predictor:
     Args:
         bundle: the model.
         workers: predictions that can run at once; the cores by default.
+
+    Attributes:
+        bundle: the model.
+        head: what turns its last feature map into the logit.
     """
 
     def __init__(self, bundle: Bundle, *, workers: int | None = None) -> None:
         self.bundle = bundle
         self._interpreters = InterpreterPool(bundle.litert, workers=workers)
-        self._head = Head.load(bundle.head)
+        self.head = Head.load(bundle.head)
         self._gate = Gate.load(bundle.gate)
 
     @property
     def workers(self) -> int:
         """Predictions that can run at once."""
         return self._interpreters.workers
+
+    def feature_map(self, picture: np.ndarray) -> np.ndarray:
+        """The last feature map of one picture.
+
+        Args:
+            picture: as `to_model_input` makes it, uint8, shape (size, size).
+
+        Returns: float32, shape (rows, columns, channels).
+        """
+        return self._interpreters.run(picture[np.newaxis])["feature_map"][0]
 
     def probabilities(self, pictures: np.ndarray) -> np.ndarray:
         """Calibrated probabilities of PNEUMONIA, nothing else, on all cores.
@@ -158,7 +172,7 @@ class Predictor:
         output = self._interpreters.run(picture[np.newaxis])
         logit = float(output["logit"][0, 0])
         feature_map = output["feature_map"][0]
-        gradient = self._head.gradient(feature_map)
+        gradient = self.head.gradient(feature_map)
         return Prediction(
             logit=logit,
             probability=float(card.calibration.probability(logit)),
