@@ -38,10 +38,19 @@ _SUBTYPE_NAMES = {
 }
 
 _GRID = "rgba(128, 138, 150, 0.22)"
-# Inferno rises evenly in lightness, so that it keeps its order when printed in grey.
-_HEAT_COLOURS = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(
-    256, 3
-)
+_LEVELS = np.arange(256, dtype=np.uint8)[np.newaxis]
+PALETTES: dict[str, np.ndarray] = {
+    name: cv2.cvtColor(cv2.applyColorMap(_LEVELS, colour_map), cv2.COLOR_BGR2RGB)[0]
+    for name, colour_map in (
+        ("inferno", cv2.COLORMAP_INFERNO),
+        ("viridis", cv2.COLORMAP_VIRIDIS),
+        ("cividis", cv2.COLORMAP_CIVIDIS),
+    )
+} | {"white": np.full((256, 3), 255, np.uint8)}
+"""Colours of heat from 0 to 255, uint8 RGB of shape (256, 3), by name.
+
+All keep their order when printed in grey: the first three rise evenly in lightness, and white
+over a film differs by its opacity alone."""
 
 
 def look(*, height: int = 260) -> dict[str, Any]:
@@ -200,11 +209,15 @@ def overlay(pixels: np.ndarray, heat_map: np.ndarray, *, opacity: float = 0.4) -
         raise ValueError(f"`opacity` must be in [0, 1]. Received: opacity={opacity}")
     height, width = pixels.shape
     heat = cv2.resize(heat_map.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    heat = np.clip(heat, 0.0, 1.0)  # a cubic overshoots beside an edge
-    bgr = _HEAT_COLOURS[np.rint(heat * 255).astype(np.uint8)]
-    share = opacity * heat[..., np.newaxis]
-    blended = (1.0 - share) * pixels[..., np.newaxis] + share * bgr[..., ::-1]
-    return np.rint(blended).astype(np.uint8)
+    # Rounds, and clips: a cubic overshoots beside an edge.
+    levels = cv2.multiply(heat, 255, dtype=cv2.CV_8U)  # type: ignore[call-overload]
+    # Blended once for each pair of a heat and a grey level, and looked up for each pixel.
+    grey = np.arange(256, dtype=np.float32)
+    share = opacity / 255 * grey[:, np.newaxis]
+    rgb = PALETTES["inferno"].T[..., np.newaxis]
+    blended = np.rint((1 - share) * grey + share * rgb).astype(np.uint8)  # (3, heats, greys)
+    pairs = levels.astype(np.uint16) << 8 | pixels
+    return cv2.merge([cv2.LUT(pairs, channel.ravel()) for channel in blended])
 
 
 def outline(pixels: np.ndarray, mask: np.ndarray, *, colour: str = PNEUMONIA) -> np.ndarray:
@@ -523,6 +536,56 @@ def probability_scale(
     figure.update_yaxes(range=[0, 1.15], visible=False)
     # Room for the last number, and for the diamond of a model that is certain.
     return figure.update_layout(margin={"l": 16, "r": 16})
+
+
+def stability(
+    probability: float,
+    varied: Mapping[str, float],
+    threshold: float,
+    *,
+    band: tuple[float, float],
+    muted: bool = False,
+) -> go.Figure:
+    """A film and its variations on the scale of `probability_scale`, a row each.
+
+    Shape and colour of a mark say the verdict: a triangle for PNEUMONIA, a circle for NORMAL.
+
+    Args:
+        probability: of PNEUMONIA, of the film as it is, in [0, 1].
+        varied: the same of each variation, by name.
+        threshold: from which the verdict is PNEUMONIA, in [0, 1].
+        band: between these two the model is unsure.
+        muted: draw all marks in grey, as those of a film whose verdict does not count.
+    """
+    rows = {"as it is": probability, **varied}
+    low, high = band
+    figure = go.Figure()
+    for start, end, colour in ((0, low, NORMAL), (low, high, NEUTRAL), (high, 1, PNEUMONIA)):
+        figure.add_vrect(
+            x0=start, x1=end, fillcolor=colour, opacity=0.08 if muted else 0.16, line_width=0
+        )
+    figure.add_vline(x=threshold, line={"color": NEUTRAL, "width": 2, "dash": "dot"})
+    verdicts = ["PNEUMONIA" if it >= threshold else "NORMAL" for it in rows.values()]
+    figure.add_scatter(
+        x=list(rows.values()),
+        y=list(rows),
+        mode="markers",
+        marker={
+            "size": [16, *(12 for _ in varied)],
+            "color": [NEUTRAL if muted else CLASS_COLOURS[it] for it in verdicts],
+            "symbol": ["triangle-up" if it == "PNEUMONIA" else "circle" for it in verdicts],
+            "opacity": 1,
+            "line": {"color": "#FFFFFF", "width": 1.5},
+        },
+        cliponaxis=False,
+        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+    )
+    figure.update_layout(showlegend=False)
+    figure = dress(figure, height=32 + 21 * len(rows))
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(autorange="reversed", ticks="", showline=False, ticklabelstandoff=10)
+    return figure.update_layout(margin={"r": 16})
 
 
 def roc(

@@ -52,7 +52,7 @@ class UnreadableRadiograph(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Radiograph:
-    """One film, upright, at full resolution.
+    """One film, upright.
 
     Attributes:
         pixels: uint8, shape (height, width); bright is dense (as in MONOCHROME2).
@@ -62,6 +62,7 @@ class Radiograph:
         inverted: the film was stored as MONOCHROME1 (bright is air) and was inverted.
         colour: grey levels between the strongest and the weakest primary colour of a pixel, on
             average, out of 255; 0 for a grey file, whatever its mode.
+        reduced_from: height and width of the film in the file, where `pixels` are fewer.
     """
 
     pixels: np.ndarray
@@ -70,9 +71,28 @@ class Radiograph:
     windowed: bool = False
     inverted: bool = False
     colour: float = 0.0
+    reduced_from: tuple[int, int] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels of the film in the file."""
+        height, width = self.reduced_from or self.pixels.shape
+        return height, width
 
 
-def read_file(path: Path, *, limits: ImageLimits = ImageLimits()) -> Radiograph:  # noqa: B008
+MODEL_INPUT_VERSION = 2
+"""One more wherever the same file comes to give another model input: caches go by it."""
+
+_REDUCING_GAP = 2
+"""How many times larger than the model's input a film stays until the last resampling."""
+
+
+def read_file(
+    path: Path,
+    *,
+    limits: ImageLimits = ImageLimits(),  # noqa: B008
+    model_size: int | None = None,
+) -> Radiograph:
     """Read a radiograph from disk; see `read`.
 
     Raises:
@@ -80,10 +100,15 @@ def read_file(path: Path, *, limits: ImageLimits = ImageLimits()) -> Radiograph:
         UnreadableRadiograph: as for `read`.
     """
     _check_bytes(path.stat().st_size, limits)
-    return read(path.read_bytes(), limits=limits)
+    return read(path.read_bytes(), limits=limits, model_size=model_size)
 
 
-def read(data: bytes, *, limits: ImageLimits = ImageLimits()) -> Radiograph:  # noqa: B008
+def read(
+    data: bytes,
+    *,
+    limits: ImageLimits = ImageLimits(),  # noqa: B008
+    model_size: int | None = None,
+) -> Radiograph:
     """Read a radiograph from the bytes of a JPEG, PNG or DICOM file.
 
     Colour becomes luma. Transparency is laid over black, which is air on a film. The
@@ -91,15 +116,22 @@ def read(data: bytes, *, limits: ImageLimits = ImageLimits()) -> Radiograph:  # 
     are stretched from their 0.1st to their 99.9th percentile: stretching over the nominal
     range instead would leave a 12-bit film in 16-bit words nearly black.
 
+    Args:
+        limits: what the file must respect.
+        model_size: given where a network is to see the film, at training as at prediction: the
+            size for `to_model_input`. A JPEG whose sides are large enough is then decoded at a
+            half, a quarter or an eighth of its size. None for all pixels, to look at.
+
     Raises:
         UnreadableRadiograph: the file breaks a rule; limits are checked before the pixels
             are decoded.
     """
     _check_bytes(len(data), limits)
     format = _sniff(data)
-    decode = {"JPEG": _read_jpeg, "PNG": _read_png, "DICOM": _read_dicom}[format]
     with _damage_reported(format):
-        return decode(data, limits)
+        if format == "JPEG":
+            return _read_jpeg(data, limits, model_size)
+        return _read_png(data, limits) if format == "PNG" else _read_dicom(data, limits)
 
 
 def measure(path: Path) -> tuple[int, int]:
@@ -132,10 +164,15 @@ def to_model_input(radiograph: Radiograph, *, size: int = 224) -> np.ndarray:
     levels and in sharpness, to how the 224-pixel copies of the public set were made.
     Where the film is smaller it is enlarged bilinearly; at the right size it is unchanged.
 
+    Args:
+        radiograph: read with `model_size=size`.
+        size: side of the square, in pixels.
+
     Returns: uint8, shape (size, size). Scaling to floats is the first layer of the network.
     """
     film = Image.fromarray(radiograph.pixels)
-    return np.asarray(film.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0))
+    square = film.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
+    return np.asarray(square)
 
 
 # Rules ---------------------------------------------------------------------------------
@@ -257,20 +294,28 @@ def _sniff(data: bytes) -> str:
 # JPEG and PNG --------------------------------------------------------------------------
 
 
-def _read_jpeg(data: bytes, limits: ImageLimits) -> Radiograph:
+def _read_jpeg(data: bytes, limits: ImageLimits, model_size: int | None) -> Radiograph:
     # Pillow gives the same pixels as OpenCV, gives its header first, and no noise on stderr.
     image: Image.Image = JpegImageFile(io.BytesIO(data))
-    _check_size(image.height, image.width, limits)
+    width, height = image.size
+    _check_size(height, width, limits)
     in_colour = image.mode != "L"
-    image.draft("L", image.size)  # let the decoder skip the chroma of colour files
+    # Let the decoder skip the chroma of colour files, and what `to_model_input` would average.
+    least = (_REDUCING_GAP * model_size,) * 2 if model_size else image.size
+    image.draft("L", least)
     image.load()
-    if _exif_orientation(image) > 1:
+    reduced = image.size != (width, height)
+    orientation = _exif_orientation(image)
+    if orientation > 1:
         image = ImageOps.exif_transpose(image)
+    if orientation >= 5:
+        width, height = height, width
     return Radiograph(
-        pixels=np.asarray(image.convert("L")),
+        pixels=np.asarray(image if image.mode == "L" else image.convert("L")),
         format="JPEG",
         bit_depth=8,
         colour=_colour_of_jpeg(data) if in_colour else 0.0,
+        reduced_from=(height, width) if reduced else None,
     )
 
 

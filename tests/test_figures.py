@@ -196,6 +196,19 @@ def test_overlay_blends_by_heat() -> None:
     assert mixed[0, 2].tolist() == [161, 162, 126]
 
 
+@pytest.mark.parametrize("opacity", [0.0, 0.45, 1.0])
+def test_overlay_is_within_a_grey_level_of_the_blend_of_each_pixel(opacity: float) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (90, 120), np.uint8)
+    heat = rng.random((90, 120))  # of the film's size: nothing to stretch
+    colours = cv2.applyColorMap(np.rint(heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    share = opacity * heat[..., np.newaxis]
+    expected = (1 - share) * pixels[..., np.newaxis] + share * colours[..., ::-1]
+    mixed = figures.overlay(pixels, heat, opacity=opacity)
+    # Half a level of the heat, and the rounding of the blend.
+    assert np.abs(mixed - expected).max() <= 1
+
+
 def test_overlay_stretches_the_heat_over_the_film() -> None:
     heat = np.zeros((7, 7), np.float32)
     heat[3, 3] = 1
@@ -205,6 +218,19 @@ def test_overlay_stretches_the_heat_over_the_film() -> None:
     assert (mixed[:15] == 50).all() and (mixed[:, :35] == 50).all()
     middle = mixed.sum(axis=2)
     assert np.unravel_index(middle.argmax(), middle.shape)[0] in range(30, 40)
+
+
+@pytest.mark.parametrize("name", ["inferno", "viridis", "cividis", "white"])
+def test_a_palette_keeps_its_order_when_printed_in_grey(name: str) -> None:
+    palette = figures.PALETTES[name]
+    assert (palette.shape, palette.dtype) == ((256, 3), np.uint8)
+    grey = cv2.cvtColor(palette[np.newaxis], cv2.COLOR_RGB2GRAY)[0].astype(int)
+    assert (np.diff(grey) >= 0).all()
+
+
+def test_inferno_is_red_green_blue() -> None:
+    red, green, blue = figures.PALETTES["inferno"][180].astype(int)
+    assert red > green > blue, "orange"
 
 
 def test_heat_keeps_its_order_when_printed_in_grey() -> None:
@@ -282,6 +308,17 @@ def test_the_word_unsure_keeps_out_of_the_way_of_the_film() -> None:
     assert places(0.6, (0.25, 0.75)) == [0.375]
     assert places(0.4, (0.25, 0.75)) == [0.625]
     assert places(0.6, (0.4, 0.6)) == [], "it does not fit"
+
+
+def test_variations_have_a_row_each_and_the_sign_of_their_verdict() -> None:
+    figure = figures.stability(0.8, {"mirrored": 0.5, "cropped": 0.2}, 0.5, band=(0.25, 0.75))
+    (marks,) = figure.data
+    assert (marks.x, marks.y) == ((0.8, 0.5, 0.2), ("as it is", "mirrored", "cropped"))
+    assert marks.marker.symbol == ("triangle-up", "triangle-up", "circle")
+    assert marks.marker.color == (figures.PNEUMONIA, figures.PNEUMONIA, figures.NORMAL)
+    assert [it.x0 for it in figure.layout.shapes] == [0, 0.25, 0.75, 0.5]
+    muted = figures.stability(0.8, {"mirrored": 0.5}, 0.5, band=(0.25, 0.75), muted=True)
+    assert set(muted.data[0].marker.color) == {figures.NEUTRAL}
 
 
 def test_reliability_has_the_intervals_of_its_marks() -> None:

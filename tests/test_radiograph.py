@@ -658,13 +658,79 @@ def test_model_input_enlarges_linearly() -> None:
     assert enlarged[0, 125:131].tolist() == [0, 0, 25, 75, 100, 100]
 
 
+# read for a model ----------------------------------------------------------------------
+
+
+def wide_ramp(height: int, width: int) -> np.ndarray:
+    """uint8: from left to right 0 to 200."""
+    return np.tile(np.linspace(0, 200, width).round().astype(np.uint8), (height, 1))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "decoded"),
+    [
+        (895, 3000, (895, 3000)),  # half of 895 is less than twice 224
+        (896, 3000, (448, 1500)),
+        (901, 1801, (451, 901)),  # what is cut in half rounds up
+        (1791, 1792, (896, 896)),
+        (1792, 1792, (448, 448)),
+    ],
+)
+def test_a_jpeg_keeps_twice_what_the_model_sees(
+    height: int, width: int, decoded: tuple[int, int]
+) -> None:
+    data = encode(wide_ramp(height, width), "JPEG", quality=95)
+    whole, film = read(data), read(data, model_size=224)
+    assert film.pixels.shape == decoded
+    assert film.shape == whole.shape == (height, width)
+    assert whole.reduced_from is None
+    assert film.reduced_from == (None if decoded == (height, width) else (height, width))
+    difference = radiograph.to_model_input(film).astype(int) - radiograph.to_model_input(whole)
+    assert np.abs(difference).max() <= 1
+
+
+def test_a_reduced_jpeg_is_upright_and_says_how_large_it_was() -> None:
+    orientation = Image.Exif()
+    orientation[0x0112] = 6  # to be turned clockwise
+    data = encode(wide_ramp(200, 300), "JPEG", exif=orientation)
+    film = read(data, model_size=50)
+    assert (film.pixels.shape, film.shape) == ((150, 100), (300, 200))
+    assert film.pixels[0].max() < 5 and film.pixels[-1].min() > 195
+
+
+def test_only_jpegs_are_reduced_and_colour_is_told_all_the_same() -> None:
+    grey = wide_ramp(300, 300)
+    for data in (encode(grey, "PNG"), to_bytes(dataset(grey))):
+        film = read(data, model_size=50)
+        assert film.shape == film.pixels.shape == (300, 300)
+    red = np.zeros((300, 300, 3), np.uint8)
+    red[..., 0] = 200
+    data = encode(red, "JPEG")
+    film = read(data, model_size=50)
+    assert film.pixels.shape == (150, 150)
+    assert film.colour == read(data).colour > 190
+
+
+def test_a_file_is_read_for_a_model_as_its_bytes_are(tmp_path: Path) -> None:
+    path = tmp_path / "film.jpeg"
+    path.write_bytes(encode(wide_ramp(300, 300), "JPEG"))
+    assert read_file(path, model_size=50).shape == (300, 300)
+    assert read_file(path, model_size=50).pixels.shape == (150, 150)
+
+
+def test_limits_hold_for_the_film_in_the_file() -> None:
+    data = encode(wide_ramp(300, 300), "JPEG")
+    with pytest.raises(UnreadableRadiograph, match="300 × 300"):
+        read(data, limits=ImageLimits(max_pixels=89_999), model_size=50)
+
+
 @pytest.mark.skipif(not ORIGINALS.exists(), reason="real films lie beside the checkout only")
 def test_model_input_resembles_the_224_pixel_copies() -> None:
     paths = sorted(ORIGINALS.rglob("*.jpeg"))[::8]
     differences = []
     for path in paths:
-        film = read_file(path)
-        assert measure(path) == film.pixels.shape
+        film = read_file(path, model_size=224)
+        assert measure(path) == film.shape
         copy = read_file(COPIES / path.relative_to(ORIGINALS)).pixels
         differences.append(np.abs(radiograph.to_model_input(film).astype(int) - copy).mean())
     assert np.mean(differences) < 2.4  # grey levels; by area it would be 2.5

@@ -17,7 +17,8 @@ LITERT = "model.tflite"
 HEAD = "head.npz"
 GATE = "gate.npz"
 RECIPE = "recipe.json"
-HASHED = (KERAS, LITERT, HEAD, GATE, RECIPE)
+CASES = "cases.npz"
+HASHED = (KERAS, LITERT, HEAD, GATE, RECIPE, CASES)
 """The files that a card names with their hashes: all but the card itself."""
 
 DEFAULT_MODEL = "mobilenetv2"
@@ -56,6 +57,11 @@ class Bundle:
         return self.folder / GATE
 
     @property
+    def cases(self) -> Path | None:
+        """The films it learned from, to look for the nearest; None in bundles of Pneumo before."""
+        return self.folder / CASES if CASES in self.card.files else None
+
+    @property
     def digest(self) -> str:
         """Identifies the model: the hash of the file that predicts."""
         return self.card.files[LITERT]
@@ -77,6 +83,8 @@ def load(folder: Path) -> Bundle:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / CARD} is not a model card: {error!r}") from error
     for name in HASHED:
+        if name == CASES and name not in card.files:
+            continue  # bundles written before there were cases
         path = folder / name
         if not path.is_file():
             raise BundleError(f"The bundle {folder} lacks {name}. Restore it or train again.")

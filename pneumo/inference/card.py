@@ -254,6 +254,12 @@ def to_markdown(card: ModelCard) -> str:
         "set. A network can use them; the overlay shows where it looks, not why.",
         f"- Trained on {card.data['population']}. Other patients are out of scope, and their films "
         "need not look it.",
+        *(
+            "- `cases.npz` names files of training films: before sharing the model, see that no "
+            "name tells a patient."
+            for name in card.files
+            if name == "cases.npz"
+        ),
         "- A gate flags what is unlike the training films, inverted or turned; the network answers "
         f"all the same. It flags {100 * card.validation_flagged:.1f} % of the validation films.",
         "",

@@ -182,7 +182,7 @@ class Gate:
         reasons = []
         if radiograph.colour > COLOURED:
             reasons.append("In colour: radiographs are grey.")
-        height, width = radiograph.pixels.shape
+        height, width = radiograph.shape
         strip = max(height, width) / min(height, width)
         if strip > LONGEST_STRIP:
             reasons.append(f"A strip: one side is {strip:.1f} times the other.")

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from pneumo.evaluation.calibration import restate
 from pneumo.evaluation.operating_point import BALANCED, OperatingPoint
 from pneumo.inference.bundle import Bundle
+from pneumo.inference.cases import Cases
 from pneumo.inference.explanation import Head, grad_cam
 from pneumo.inference.gate import Gate
 from pneumo.inference.interpreter import InterpreterPool
@@ -19,6 +21,9 @@ from pneumo.radiograph import Radiograph, to_model_input
 Verdict = Literal["NORMAL", "PNEUMONIA"]
 
 OUT_OF_SCOPE = "Outside what the model was trained on"
+
+MOST_THREADS = 4
+"""That share one film: a network so small has no work for more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +122,12 @@ class Prediction:
 class Predictor:
     """A model bundle, loaded and ready; safe to share between threads.
 
+    A film by itself is answered by all cores together, as soon as can be; of many films each
+    core answers its own, as many as can be.
+
     Args:
         bundle: the model.
-        workers: predictions that can run at once; the cores by default.
+        workers: predictions of many that can run at once; the cores by default.
 
     Attributes:
         bundle: the model.
@@ -128,14 +136,24 @@ class Predictor:
 
     def __init__(self, bundle: Bundle, *, workers: int | None = None) -> None:
         self.bundle = bundle
-        self._interpreters = InterpreterPool(bundle.litert, workers=workers)
+        self._of_many = InterpreterPool(bundle.litert, workers=workers)
+        threads = min(self._of_many.workers, MOST_THREADS)
+        self._by_itself = InterpreterPool(bundle.litert, workers=1, threads=threads)
         self.head = Head.load(bundle.head)
         self._gate = Gate.load(bundle.gate)
+        # Loads, so that the first film does not wait for that.
+        size = bundle.card.image_size
+        self._by_itself.run(np.zeros((1, size, size), np.uint8))
+
+    @cached_property
+    def cases(self) -> Cases | None:
+        """The films it learned from, to look for the nearest; None where its bundle has none."""
+        return Cases.load(self.bundle.cases) if self.bundle.cases else None
 
     @property
     def workers(self) -> int:
-        """Predictions that can run at once."""
-        return self._interpreters.workers
+        """Predictions of many that can run at once."""
+        return self._of_many.workers
 
     def feature_map(self, picture: np.ndarray) -> np.ndarray:
         """The last feature map of one picture.
@@ -145,7 +163,7 @@ class Predictor:
 
         Returns: float32, shape (rows, columns, channels).
         """
-        return self._interpreters.run(picture[np.newaxis])["feature_map"][0]
+        return self._of_many.run(picture[np.newaxis])["feature_map"][0]
 
     def probabilities(self, pictures: np.ndarray) -> np.ndarray:
         """Calibrated probabilities of PNEUMONIA, nothing else, on all cores.
@@ -155,21 +173,30 @@ class Predictor:
 
         Returns: float64, shape (images,).
         """
+        return self.bundle.card.calibration.probability(self.logits(pictures))
+
+    def logits(self, pictures: np.ndarray) -> np.ndarray:
+        """As `probabilities`, but as the network gives them, before calibration."""
 
         def logit(picture: np.ndarray) -> float:
-            return float(self._interpreters.run(picture[np.newaxis])["logit"][0, 0])
+            return float(self._of_many.run(picture[np.newaxis])["logit"][0, 0])
 
         with ThreadPoolExecutor(self.workers) as pool:
-            logits = np.array(list(pool.map(logit, pictures)))
-        return self.bundle.card.calibration.probability(logits)
+            return np.array(list(pool.map(logit, pictures)))
 
-    def predict(self, radiograph: Radiograph) -> Prediction:
-        """Verdict, probability and heat maps of one radiograph, at the balanced point."""
+    def predict(self, radiograph: Radiograph, *, of_many: bool = False) -> Prediction:
+        """Verdict, probability and heat maps of one radiograph, at the balanced point.
+
+        Args:
+            radiograph: read with `model_size` of the model's `card.image_size`.
+            of_many: other threads predict meanwhile; the answer is the same.
+        """
         begin = time.perf_counter()
         card = self.bundle.card
         point = card.operating_points[BALANCED]
         picture = to_model_input(radiograph, size=card.image_size)
-        output = self._interpreters.run(picture[np.newaxis])
+        interpreters = self._of_many if of_many else self._by_itself
+        output = interpreters.run(picture[np.newaxis])
         logit = float(output["logit"][0, 0])
         feature_map = output["feature_map"][0]
         gradient = self.head.gradient(feature_map)
@@ -200,7 +227,7 @@ def _cause(output: dict[str, np.ndarray]) -> dict[str, float]:
 
 def doubts(radiograph: Radiograph, *, image_size: int) -> tuple[str, ...]:
     """What about a film makes its verdict doubtful, in plain words."""
-    height, width = radiograph.pixels.shape
+    height, width = radiograph.shape
     if min(height, width) >= image_size:
         return ()
     return (f"Small image: {width}×{height} pixels, the model reads {image_size}.",)

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pneumo import export
+from pneumo import export, radiograph
 from pneumo.inference.interpreter import InterpreterPool
 from pneumo.settings import Settings
 from pneumo.training.classifier import Classifier, backbone_digest
@@ -131,6 +131,7 @@ class FeatureExtractor:
     ) -> str:
         """Names everything that the features depend on."""
         values = [self._digest, self._pooled, augmentation and asdict(augmentation)]
+        values += [radiograph.MODEL_INPUT_VERSION]
         values += [seed if augmentation else None, [image.digest for image in pictures.images]]
         values += [pictures.is_pneumonia.tolist()]  # decides whose frames are had
         return hashlib.blake2b(json.dumps(values).encode(), digest_size=12).hexdigest() + ".f32"

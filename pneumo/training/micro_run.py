@@ -99,7 +99,9 @@ def _reading_seconds(images: list[Path], chosen: Recipe, installation: Settings)
     begin, read = time.perf_counter(), 0
     for path in images:
         try:
-            film = radiograph.read_file(path, limits=installation.image_limits)
+            film = radiograph.read_file(
+                path, limits=installation.image_limits, model_size=chosen.image_size
+            )
         except (UnreadableRadiograph, OSError):
             continue
         radiograph.to_model_input(film, size=chosen.image_size)

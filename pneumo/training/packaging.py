@@ -2,27 +2,38 @@
 
 import datetime
 import importlib.metadata
+import os
 import shlex
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from pneumo import export
+from pneumo.datasets.catalog import in_layout
 from pneumo.evaluation import calibration, operating_point
 from pneumo.evaluation.metrics import measure, measure_causes
 from pneumo.inference import bundle
 from pneumo.inference.card import Measurement, ModelCard
+from pneumo.inference.cases import Cases, TrainingFilm, fingerprints
+from pneumo.inference.interpreter import InterpreterPool
 from pneumo.settings import Settings, write_text
 from pneumo.training import classifier as classifiers
 from pneumo.training.classifier import Classifier
+from pneumo.training.features import CHUNK
+from pneumo.training.picture_cache import CORES, MappedPictures
 from pneumo.training.pipeline import Pictures
 from pneumo.training.recipe import PRESETS, Recipe
-from pneumo.training.runs import Run, ValidationAnswer, write_rows
-from pneumo.training.scope import fit_gate
+from pneumo.training.runs import Run, TrainingImage, ValidationAnswer, write_rows
+from pneumo.training.scope import FILMS, features_of, fit_gate, some_rows
 
 LARGEST_LOGIT_DIFFERENCE = 0.01
 """What conversion to LiteRT may change in a logit: less than any figure we show."""
+
+MOST_CASES = 8192
+"""Training films that a bundle keeps, at most, to look for the nearest."""
 
 
 def write_bundle(
@@ -41,11 +52,13 @@ def write_bundle(
     """Write every file of a run's bundle, check the LiteRT model, calibrate on validation.
 
     The bundle appears whole or not at all, in the place of one that an earlier stop has left.
+    Among its cases are the names of training films' files: whose names tell patients should
+    rename them before the training, or share no bundle.
 
     Args:
         run: its recipe and data go into the card.
         classifier: trained.
-        training: pictures that it was trained on, for the gate.
+        training: pictures that it was trained on, for the gate and the cases.
         validation: pictures of the patients set apart.
         validation_values: what the head gives for those pictures, shape (images, 1 or 3).
         even_logit: the logit at which both classes are equally likely.
@@ -73,9 +86,12 @@ def write_bundle(
         )
     write_text(folder / bundle.RECIPE, run.recipe.to_json())
     classifiers.numpy_head(classifier.head, recipe.head).save(folder / bundle.HEAD)
-    gate, flagged = fit_gate(
-        folder / bundle.LITERT, training.pixels, validation.pixels, seed=recipe.seed
-    )
+    interpreters = InterpreterPool(folder / bundle.LITERT, workers=CORES, batch=CHUNK)
+    rows = some_rows(len(training), _cases_of(recipe), seed=recipe.seed)
+    films = training.pixels if len(rows) == len(training) else training.pixels[rows]
+    features = features_of(interpreters, films)
+    fit_cases([training.images[row] for row in rows], films, features).save(folder / bundle.CASES)
+    gate, flagged = fit_gate(interpreters, films, features, validation.pixels, seed=recipe.seed)
     gate.save(folder / bundle.GATE)
 
     truth, logits = validation.is_pneumonia, classifiers.pneumonia_logits(validation_values)
@@ -131,6 +147,36 @@ def write_bundle(
     )
     shutil.rmtree(run.bundle, ignore_errors=True)
     folder.replace(run.bundle)
+
+
+def fit_cases(
+    images: Sequence[TrainingImage], pictures: MappedPictures | np.ndarray, features: np.ndarray
+) -> Cases:
+    """The films of a training, to look for the nearest.
+
+    Args:
+        images: of the training patients.
+        pictures: of those, unaltered, uint8, shape (images, size, size).
+        features: what the model makes of them, see `scope.features_of`.
+    """
+    root = Path(os.path.commonpath([Path(image.path).parent for image in images]))
+
+    def place(path: Path) -> str:
+        """Within the data set, which may lie elsewhere tomorrow."""
+        inside = PurePosixPath(*path.parts[-3:])
+        return str(inside) if in_layout(inside) else path.relative_to(root).as_posix()
+
+    films = [
+        TrainingFilm(path=place(Path(image.path)), label=image.label, subtype=image.subtype)
+        for image in images
+    ]
+    return Cases.fit(films, features, fingerprints(pictures[row] for row in range(len(films))))
+
+
+def _cases_of(recipe: Recipe) -> int:
+    """How many films to describe: as few as the gate needs where training takes mere seconds."""
+    quick = recipe.cached_views > 0 and not any(phase.unfrozen for phase in recipe.phases)
+    return FILMS if quick else MOST_CASES
 
 
 def _training_command(recipe: Recipe) -> str:

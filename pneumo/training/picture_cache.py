@@ -37,7 +37,8 @@ class PictureCache:
 
     def __init__(self, cache: Path, *, size: int) -> None:
         # Another release may decode or resample differently.
-        self._folder = cache / f"pictures-{__version__}-{size}"
+        release = f"{__version__}-{radiograph.MODEL_INPUT_VERSION}"
+        self._folder = cache / f"pictures-{release}-{size}"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._size = size
 
@@ -111,7 +112,7 @@ class PictureCache:
 
     def _decode(self, image: TrainingImage, limits: ImageLimits) -> np.ndarray | LeftOut:
         try:
-            film = radiograph.read_file(Path(image.path), limits=limits)
+            film = radiograph.read_file(Path(image.path), limits=limits, model_size=self._size)
         except (UnreadableRadiograph, OSError) as error:
             return LeftOut(path=image.path, reason=str(error))
         return radiograph.to_model_input(film, size=self._size)

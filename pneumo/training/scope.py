@@ -5,7 +5,6 @@ sectors and shapes are drawn.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +13,7 @@ from pneumo.inference.gate import Gate, Seen
 from pneumo.inference.interpreter import InterpreterPool
 from pneumo.training.augmentation import augment
 from pneumo.training.features import CHUNK
-from pneumo.training.picture_cache import CORES, MappedPictures
+from pneumo.training.picture_cache import MappedPictures
 from pneumo.training.pipeline import made_ahead, split_into
 from pneumo.training.recipe import Augmentation
 
@@ -165,9 +164,27 @@ def out_of_scope(films: np.ndarray, number: int, *, seed: int) -> tuple[np.ndarr
     return pictures, kinds
 
 
+def features_of(network: InterpreterPool, pictures: MappedPictures | np.ndarray) -> np.ndarray:
+    """The last feature map averaged over positions, on all cores.
+
+    Args:
+        network: with batches of `CHUNK`.
+        pictures: uint8, shape (images, size, size).
+
+    Returns: float32, shape (images, channels).
+    """
+
+    def features(rows: np.ndarray) -> np.ndarray:
+        return network.run(pictures[rows])["feature_map"].mean(axis=(1, 2))
+
+    parts = made_ahead(features, split_into(np.arange(len(pictures)), CHUNK))
+    return np.concatenate(list(parts))
+
+
 def fit_gate(
-    model: Path,
+    network: InterpreterPool,
     training: MappedPictures | np.ndarray,
+    features: np.ndarray,
     validation: MappedPictures | np.ndarray,
     *,
     seed: int,
@@ -175,29 +192,29 @@ def fit_gate(
     """A gate for a model, from some hundred films.
 
     Args:
-        model: a LiteRT file, see `InterpreterPool`.
+        network: the model in LiteRT, with batches of `CHUNK`.
         training, validation: pictures of their patients, uint8, shape (images, size, size).
+        features: of the training pictures, see `features_of`.
         seed: of the choice of films and of what is made of them.
 
     Returns: the gate, and the share of the validation films that it flags.
     """
-    pool = InterpreterPool(model, workers=CORES, batch=CHUNK)
-
-    def features(pictures: np.ndarray) -> np.ndarray:
-        return pool.run(pictures)["feature_map"].mean(axis=(1, 2))
 
     def seen(pictures: np.ndarray) -> Seen:
-        parts = made_ahead(features, split_into(pictures, CHUNK))
-        return Seen(pictures=pictures, features=np.concatenate(list(parts)))
+        return Seen(pictures=pictures, features=features_of(network, pictures))
 
-    def some(pictures: MappedPictures | np.ndarray, most: int) -> np.ndarray:
-        chosen = np.random.default_rng(seed).permutation(len(pictures))[:most]
-        return pictures[np.sort(chosen)]
-
-    films, checked = some(training, FILMS), seen(some(validation, VALIDATION_FILMS))
-    for row in range(0, len(films), 2):
+    rows = some_rows(len(training), FILMS, seed=seed)
+    films = Seen(pictures=training[rows], features=features[rows])
+    for row in range(0, len(rows), 2):
         rng = np.random.default_rng((seed, row))
-        films[row] = augment(films[row], FRAMED_OTHERWISE, rng)
-    outside, kinds = out_of_scope(films, min(FILMS, 4 * len(films)), seed=seed)
-    gate = Gate.fit(seen(films), seen(outside), kinds, checked)
+        films.pictures[row] = augment(films.pictures[row], FRAMED_OTHERWISE, rng)
+    films.features[::2] = features_of(network, films.pictures[::2])
+    checked = seen(validation[some_rows(len(validation), VALIDATION_FILMS, seed=seed)])
+    outside, kinds = out_of_scope(films.pictures, min(FILMS, 4 * len(rows)), seed=seed)
+    gate = Gate.fit(films, seen(outside), kinds, checked)
     return gate, float(gate.flagged(checked).mean())
+
+
+def some_rows(number: int, most: int, *, seed: int) -> np.ndarray:
+    """Rows of at most so many of a number of films, in their order: int64, shape (films,)."""
+    return np.sort(np.random.default_rng(seed).permutation(number)[:most])

@@ -11,6 +11,8 @@ from pneumo.inference.bundle import BundleError
 from pneumo.inference.card import ModelCard
 from pneumo.settings import Settings
 
+FILES = [bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE, bundle.RECIPE, bundle.CASES]
+
 
 def test_a_whole_bundle(model_folder: Path, card: ModelCard) -> None:
     found = bundle.load(model_folder)
@@ -19,24 +21,25 @@ def test_a_whole_bundle(model_folder: Path, card: ModelCard) -> None:
     assert found.litert.read_text() == "model.tflite"
     assert (found.keras.name, found.head.name) == ("model.keras", "head.npz")
     assert found.gate.read_text() == "gate.npz"
+    assert found.cases is not None and found.cases.read_text() == "cases.npz"
     assert (model_folder / "README.md").read_text().startswith("# sparrow")
 
 
-@pytest.mark.parametrize("name", [bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE])
+@pytest.mark.parametrize("name", FILES)
 def test_an_altered_file_is_refused(model_folder: Path, name: str) -> None:
     (model_folder / name).write_text("something else")
     with pytest.raises(BundleError, match=rf"{name} is not the file that its card describes"):
         bundle.load(model_folder)
 
 
-@pytest.mark.parametrize("name", [bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE])
+@pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(model_folder: Path, name: str) -> None:
     (model_folder / name).unlink()
     with pytest.raises(BundleError, match=rf"lacks {name}\. Restore it or train again"):
         bundle.load(model_folder)
 
 
-@pytest.mark.parametrize("name", [bundle.KERAS, bundle.LITERT, bundle.HEAD, bundle.GATE])
+@pytest.mark.parametrize("name", FILES[:-1])
 def test_a_card_that_does_not_vouch_for_a_file_is_refused(
     model_folder: Path, card: ModelCard, name: str
 ) -> None:
@@ -44,6 +47,16 @@ def test_a_card_that_does_not_vouch_for_a_file_is_refused(
     bundle.write_card(model_folder, card)
     with pytest.raises(BundleError, match=rf"{name} is not the file that its card describes"):
         bundle.load(model_folder)
+
+
+def test_a_bundle_from_before_there_were_cases(model_folder: Path, card: ModelCard) -> None:
+    assert "names files of training films" in (model_folder / "README.md").read_text()
+    del card.files[bundle.CASES]
+    bundle.write_card(model_folder, card)
+    assert bundle.load(model_folder).cases is None, "a file that no card vouches for is not used"
+    (model_folder / bundle.CASES).unlink()
+    assert bundle.load(model_folder).cases is None
+    assert "names files" not in (model_folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"operating_points": 3}', "\xff"])
@@ -107,7 +120,7 @@ def test_a_copy_takes_the_name_of_its_folder(model_folder: Path, tmp_path: Path)
     assert "evaluate --model finch" in (copied.folder / "README.md").read_text()
     assert bundle.load(model_folder).card.name == "sparrow"
     assert sorted(path.name for path in copied.folder.iterdir()) == [
-        *("README.md", "card.json", "gate.npz", "head.npz"),
+        *("README.md", "card.json", "cases.npz", "gate.npz", "head.npz"),
         *("model.keras", "model.tflite", "recipe.json"),
     ]
     assert [path.name for path in copied.folder.parent.iterdir()] == ["finch"]

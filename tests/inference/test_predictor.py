@@ -2,6 +2,7 @@
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,8 @@ def test_doubts() -> None:
     ramp = np.tile(np.arange(400) * 255 // 399, (300, 1))
     assert doubts(film(ramp), image_size=224) == ()
     assert doubts(film(ramp[:224, -224:]), image_size=224) == ()
+    reduced = dataclasses.replace(film(ramp[:100]), reduced_from=(224, 800))
+    assert doubts(reduced, image_size=224) == ()  # the film in the file counts
     (small,) = doubts(film(ramp[:100]), image_size=224)
     assert small == "Small image: 400×100 pixels, the model reads 224."
 
@@ -160,9 +163,8 @@ def test_the_head_in_numpy_is_that_of_the_network(
     head = Head.load(predictor.bundle.head)
     for film in films:
         picture = radiograph.to_model_input(film, size=predictor.bundle.card.image_size)
-        output = predictor._interpreters.run(picture[np.newaxis])
-        assert head.logit(output["feature_map"][0]) == pytest.approx(
-            float(output["logit"][0, 0]), abs=1e-3
+        assert head.logit(predictor.feature_map(picture)) == pytest.approx(
+            predictor.predict(film).logit, abs=1e-3
         )
 
 
@@ -179,10 +181,13 @@ def test_films_differ(predictor: Predictor, films: list[Radiograph]) -> None:
     assert np.ptp(logits) > 0.4  # by more than noise
 
 
-def test_threads_share_a_predictor(predictor: Predictor, films: list[Radiograph]) -> None:
+@pytest.mark.parametrize("of_many", [False, True])
+def test_threads_share_a_predictor(
+    predictor: Predictor, films: list[Radiograph], of_many: bool
+) -> None:
     alone = [predictor.predict(film) for film in films]
     with ThreadPoolExecutor(12) as pool:
-        together = list(pool.map(predictor.predict, films * 6))
+        together = list(pool.map(partial(predictor.predict, of_many=of_many), films * 6))
     for prediction, expected in zip(together, alone * 6, strict=True):
         assert prediction.logit == expected.logit
         assert np.array_equal(prediction.heat_map, expected.heat_map)

@@ -10,6 +10,7 @@ import pytest
 
 from pneumo import export
 from pneumo.inference import bundle
+from pneumo.inference.cases import Cases
 from pneumo.inference.predictor import Predictor
 from pneumo.radiograph import Radiograph
 from pneumo.settings import Settings
@@ -19,7 +20,7 @@ from pneumo.training.classifier import Classifier
 from pneumo.training.packaging import _training_command
 from pneumo.training.pipeline import Pictures, read_pictures
 from pneumo.training.recipe import BEST, QUICK, SEED, Augmentation, Phase, Recipe
-from pneumo.training.runs import Run
+from pneumo.training.runs import Run, TrainingImage
 from tests.training.conftest import MakeRun
 from tests.training.films import write_noise
 
@@ -120,10 +121,14 @@ def test_a_bundle_of_three_classes(
     assert (card.training_seconds, card.image_size) == (12.5, 96)
     assert card.recipe == json.loads(run.recipe.to_json())
     assert sorted(path.name for path in run.bundle.iterdir()) == [
-        *("README.md", "card.json", "gate.npz", "head.npz"),
+        *("README.md", "card.json", "cases.npz", "gate.npz", "head.npz"),
         *("model.keras", "model.tflite", "recipe.json"),
     ]
     assert not (run.folder / ".bundle").exists()
+    assert found.cases is not None
+    assert [film.path for film in Cases.load(found.cases).films] == [
+        f"{seed}.png" for seed in range(5)
+    ]
 
     measured = card.measurement("validation")
     assert measured is not None and measured.causes is not None
@@ -171,6 +176,28 @@ def test_its_model_answers_as_the_network_does(
     _, bacterial, viral = np.exp(expected["class_logits"][0])
     share = bacterial / (bacterial + viral)
     assert prediction.cause == pytest.approx({"bacterial": share, "viral": 1 - share}, abs=0.01)
+
+
+def test_cases_are_named_by_their_place_in_the_data_set() -> None:
+    image = TrainingImage(
+        path="", label="NORMAL", subtype="normal", patient="p", split="train", digest=""
+    )
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32), np.uint8)
+    for given, expected in (
+        (("/a/train/NORMAL/1.png", "/a/Train/pneumonia/2.png"), None),
+        (("/a/healthy/1.png", "/a/ill/2.png"), ["healthy/1.png", "ill/2.png"]),
+    ):
+        images = [dataclasses.replace(image, path=path) for path in given]
+        cases = packaging.fit_cases(images, pictures, np.eye(2, 4, dtype=np.float32))
+        places = [film.path for film in cases.films]
+        assert places == (expected or [path.removeprefix("/a/") for path in given])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"), [(QUICK, 320), (SEED, 8192), (BEST, 8192)], ids=lambda it: str(it)[:20]
+)
+def test_only_a_training_of_seconds_describes_few_films(recipe: Recipe, expected: int) -> None:
+    assert packaging._cases_of(recipe) == expected
 
 
 def test_the_offset_is_the_even_logit(

@@ -42,9 +42,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are decoded."""
     names = []
 
-    def read(path: Path, *, limits: ImageLimits) -> Radiograph:
+    def read(path: Path, *, limits: ImageLimits, model_size: int) -> Radiograph:
         names.append(path.name)
-        return READ_FILE(path, limits=limits)
+        return READ_FILE(path, limits=limits, model_size=model_size)
 
     monkeypatch.setattr(radiograph, "read_file", read)
     return names

@@ -242,7 +242,7 @@ def test_the_second_reading_decodes_nothing(
     read(images[:2], installation)
     first, _ = read(readable, installation)
     decoded = []
-    monkeypatch.setattr(radiograph, "read_file", lambda path, limits: decoded.append(path))
+    monkeypatch.setattr(radiograph, "read_file", lambda path, **rest: decoded.append(path))
     second, left_out = read(readable, installation)
     assert left_out == [] and decoded == []
     for split, pictures in first.items():

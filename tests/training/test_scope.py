@@ -9,9 +9,11 @@ import pytest
 from pneumo import export
 from pneumo.datasets import phantom
 from pneumo.inference.gate import KINDS
+from pneumo.inference.interpreter import InterpreterPool
 from pneumo.settings import Settings
 from pneumo.training import classifier as classifiers
 from pneumo.training import scope
+from pneumo.training.features import CHUNK
 from pneumo.training.recipe import QUICK, HeadDesign
 
 CORNER = np.zeros((64, 64), np.uint8)
@@ -67,7 +69,12 @@ def test_a_gate_for_a_model(
             for seed in range(50)
         ]
     )
-    gate, flagged = scope.fit_gate(tmp_path / "model.tflite", films[:36], films[36:], seed=0)
+    interpreters = InterpreterPool(tmp_path / "model.tflite", batch=CHUNK)
+    features = scope.features_of(interpreters, films)
+    (last,) = interpreters.run(films[-1:])["feature_map"]
+    assert features.shape == (50, 1280) and features.dtype == np.float32
+    assert features[-1] == pytest.approx(last.mean(axis=(0, 1)), abs=1e-4)
+    gate, flagged = scope.fit_gate(interpreters, films[:36], features[:36], films[36:], seed=0)
     assert flagged <= 1 / 14
     assert gate.by_features.centre.shape == (1280,)
     assert gate.weights.shape == (1280 + 256, len(KINDS))
