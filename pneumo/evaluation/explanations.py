@@ -7,6 +7,8 @@ which little may be left once a network's weights are randomised (Adebayo et al.
 for Saliency Maps, NeurIPS 2018).
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -101,12 +103,37 @@ def agreement(first: np.ndarray, second: np.ndarray, *, size: int = 224) -> Agre
     from scipy.stats import spearmanr  # scoring, which every prediction loads, is above
 
     _check_same_shape(first, second)
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return Agreement(rank_correlation=0.0, overlap=0.0)
+    flat = np.ptp(first) == 0 or np.ptp(second) == 0
     return Agreement(
-        rank_correlation=float(spearmanr(first, second, axis=None).statistic),
-        overlap=intersection_over_union(_hottest(first, size), _hottest(second, size)),
+        rank_correlation=0.0 if flat else float(spearmanr(first, second, axis=None).statistic),
+        overlap=overlap(first, second, size=size),
     )
+
+
+def overlap(first: np.ndarray, second: np.ndarray, *, size: int = 224) -> float:
+    """Intersection over union of the hottest fifths of two heat maps of one film.
+
+    Args:
+        first, second: float32, in [0, 1], each of a shape (rows, columns) of its own.
+        size: side of the square over which the hot areas are compared, in pixels.
+
+    Returns: in [0, 1]. A flat map has no hottest fifth and agrees with none: 0, even beside
+        another flat one. Two fifths chosen blindly have 0.11.
+    """
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return intersection_over_union(_hottest(first, size), _hottest(second, size))
+
+
+def mean_overlap(heat_maps: Sequence[np.ndarray], *, size: int = 224) -> float:
+    """Agreement of several methods on one film: the mean of `overlap` over all pairs.
+
+    Args:
+        heat_maps: two or more, as for `overlap`.
+        size: as for `overlap`.
+    """
+    pairs = itertools.combinations(heat_maps, 2)
+    return float(np.mean([overlap(first, second, size=size) for first, second in pairs]))
 
 
 def _hottest(heat_map: np.ndarray, size: int) -> np.ndarray:

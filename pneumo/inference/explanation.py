@@ -1,4 +1,4 @@
-"""Why a network said what it said: the head in NumPy, its gradient, Grad-CAM.
+"""Why a network said what it said: the head in NumPy, its gradient, class activation maps.
 
 Between the last feature map and the logit stand only a pooling and a few dense layers. Their
 gradient is a handful of matrix products, so an explanation needs no second pass through the
@@ -112,6 +112,9 @@ def _pneumonia_logit(outputs: np.ndarray) -> tuple[float, np.ndarray]:
     return float(either - outputs[0]), np.array([-1, bacterial, viral], np.float32)
 
 
+# Class activation maps ------------------------------------------------------------------
+
+
 def grad_cam(feature_map: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """Gradient-weighted class activation map (Selvaraju et al., ICCV 2017).
 
@@ -126,7 +129,43 @@ def grad_cam(feature_map: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     Returns: float32, shape (rows, columns), in [0, 1]; all zero where nothing speaks for the
         score.
     """
-    weights = gradient.mean(axis=(0, 1))
-    heat = np.maximum(feature_map @ weights, 0)
+    return scaled(feature_map @ gradient.mean(axis=(0, 1)))
+
+
+def grad_cam_plus_plus(feature_map: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Grad-CAM++ (Chattopadhay et al., WACV 2018): each position has a weight of its own.
+
+    The weight of a channel is the sum of the positive parts of its gradient, each times
+    α = g² / (2g² + g³ Σ A), where A is the channel and g its gradient at the position. As in the
+    paper, the class score is exp(logit), whose second and third derivatives are powers of g
+    times exp(logit) as long as the logit is piecewise linear; the factor exp(logit) goes with
+    the scaling. A head of three classes is linear only nearly: the curvature of its log-sum-exp
+    is left out. Channels that speak against the score have no weight: the map has heat even where
+    far more speaks against the score than for it.
+
+    Args, Returns: as for `grad_cam`.
+    """
+    positive = np.maximum(gradient, 0)
+    # The paper assumes a ReLU in front. Behind other activations what is below zero is left out,
+    # lest a denominator vanish.
+    total = np.maximum(feature_map, 0).sum(axis=(0, 1))
+    # α g with g² cancelled: the fraction is also right where g is zero.
+    return scaled(feature_map @ (positive / (2 + positive * total)).sum(axis=(0, 1)))
+
+
+def layer_cam(feature_map: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """LayerCAM (Jiang et al., IEEE Transactions on Image Processing 30, 2021).
+
+    Each number of the feature map is weighted with the positive part of its own gradient. As in
+    Grad-CAM++, what speaks against the score is not subtracted.
+
+    Args, Returns: as for `grad_cam`.
+    """
+    return scaled(np.sum(np.maximum(gradient, 0) * feature_map, axis=2))
+
+
+def scaled(evidence: np.ndarray) -> np.ndarray:
+    """The positive part, scaled so that its peak is 1; float32, all zero where there is none."""
+    heat = np.maximum(evidence, 0)
     peak = heat.max()
     return np.asarray(heat / peak if peak > 0 else heat, dtype=np.float32)

@@ -9,6 +9,8 @@ from pneumo.evaluation.explanations import (
     agreement,
     enlarge,
     intersection_over_union,
+    mean_overlap,
+    overlap,
     points_at,
     share_inside,
     widen,
@@ -91,6 +93,27 @@ def test_overlap_of_the_hottest_fifths() -> None:
 def test_a_flat_map_agrees_with_none() -> None:
     flat = agreement(HEAT, np.zeros_like(HEAT))
     assert (flat.rank_correlation, flat.overlap) == (0, 0)
+
+
+def test_mean_overlap_over_all_pairs() -> None:
+    top = np.zeros((10, 10), np.float32)
+    top[:2] = np.linspace(0.9, 1, 20).reshape(2, 10)
+    middle, bottom = np.roll(top, 1, axis=0), np.roll(top, 8, axis=0)
+    # 10 / 30, 0 and 0; and once more, with the first twice: 1, 10 / 30 twice, and thrice 0.
+    assert mean_overlap([top, middle, bottom], size=10) == pytest.approx(1 / 9)
+    assert mean_overlap([top, top, middle, bottom], size=10) == pytest.approx((1 + 2 / 3) / 6)
+
+
+def test_maps_of_different_grids_are_compared_on_one() -> None:
+    coarse = np.array([[1, 0], [0, 0]], np.float32)
+    assert overlap(coarse, enlarge(coarse, size=8), size=8) == 1
+    assert overlap(coarse, enlarge(coarse[::-1, ::-1], size=8), size=8) == 0
+
+
+def test_an_empty_map_agrees_with_none_not_even_with_an_empty_one() -> None:
+    empty = np.zeros((7, 7), np.float32)
+    assert overlap(HEAT, empty) == overlap(empty, empty) == 0
+    assert mean_overlap([HEAT, HEAT, empty]) == pytest.approx(1 / 3)
 
 
 def test_shuffling_a_head_keeps_its_weights_and_loses_their_places() -> None:

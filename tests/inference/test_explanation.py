@@ -1,5 +1,6 @@
-"""Grad-CAM and the head in NumPy: by hand, by finite differences, against TensorFlow."""
+"""The head in NumPy and class activation maps: by hand, by finite differences, by formula."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -7,7 +8,13 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from pneumo.inference.explanation import DenseLayer, Head, grad_cam
+from pneumo.inference.explanation import (
+    DenseLayer,
+    Head,
+    grad_cam,
+    grad_cam_plus_plus,
+    layer_cam,
+)
 
 POOLINGS: tuple[Literal["average", "flatten"], ...] = ("average", "flatten")
 
@@ -89,12 +96,58 @@ def test_what_speaks_for_normal_is_the_map_of_the_negated_gradient() -> None:
     assert grad_cam(FEATURES, -gradient) == pytest.approx(np.array([[0, 0], [1, 0.4]]))
 
 
+def test_grad_cam_plus_plus_by_hand() -> None:
+    # Either channel sums to 6. Weights 4 · 0.5 / (2 + 0.5·6) = 0.4 and 4 · 1 / (2 + 6) = 0.5.
+    expected = np.array([[0.4, 1.3], [3.2, 0.5]]) / 3.2
+    assert grad_cam_plus_plus(FEATURES, AVERAGE.gradient(FEATURES)) == pytest.approx(expected)
+    # Weights 3 / (2 + 3·6) + 27 / (2 + 27·6) and 6 / (2 + 6·6).
+    first, second = 0.15 + 27 / 164, 6 / 38
+    expected = np.array([[first, 2 * first + second], [3 * first + 4 * second, second]])
+    assert grad_cam_plus_plus(FEATURES, FLAT.gradient(FEATURES)) == pytest.approx(
+        expected / expected.max()
+    )
+
+
+def test_grad_cam_plus_plus_against_the_formula_of_its_paper() -> None:
+    random = np.random.default_rng(0)
+    features, gradient = random.uniform(0.1, 1, (3, 4, 5)), random.normal(size=(3, 4, 5))
+    alpha = gradient**2 / (2 * gradient**2 + features.sum(axis=(0, 1)) * gradient**3)
+    expected = features @ (alpha * np.maximum(gradient, 0)).sum(axis=(0, 1))
+    assert grad_cam_plus_plus(features, gradient) == pytest.approx(expected / expected.max())
+
+
+def test_layer_cam_by_hand() -> None:
+    # Under average pooling and without a channel against the score it is Grad-CAM.
+    gradient = AVERAGE.gradient(FEATURES)
+    assert layer_cam(FEATURES, gradient) == pytest.approx(grad_cam(FEATURES, gradient))
+    # 3·1 and 6·4; the gradient of 27 meets a feature of 0.
+    assert layer_cam(FEATURES, FLAT.gradient(FEATURES)).tolist() == [[0.125, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("method", [grad_cam_plus_plus, layer_cam])
+def test_they_leave_out_what_speaks_against_the_score(method: Callable[..., np.ndarray]) -> None:
+    gradient = np.broadcast_to(np.array([1, -2], np.float32), (2, 2, 2))
+    # Grad-CAM subtracts channel 1, and is left with one cell: see above.
+    assert method(FEATURES, gradient) == pytest.approx(np.array([[1, 2], [3, 0]]) / 3)
+    assert method(FEATURES, -gradient) == pytest.approx(np.array([[0, 1], [4, 1]]) / 4)
+
+
+@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus, layer_cam])
 @pytest.mark.parametrize("features", [np.zeros((2, 2, 2)), np.full((2, 2, 2), 3.0)])
 @pytest.mark.parametrize("sign", [-1, 0])
-def test_where_nothing_speaks_for_it_the_map_is_zero(features: np.ndarray, sign: int) -> None:
-    heat = grad_cam(features.astype(np.float32), np.full((2, 2, 2), sign, np.float32))
+def test_where_nothing_speaks_for_it_the_map_is_zero(
+    method: Callable[..., np.ndarray], features: np.ndarray, sign: int
+) -> None:
+    heat = method(features.astype(np.float32), np.full((2, 2, 2), sign, np.float32))
     assert heat.tolist() == [[0, 0], [0, 0]]
     assert heat.dtype == np.float32
+
+
+def test_features_below_zero_leave_every_number_finite() -> None:
+    # Σ A = -2 at a gradient of 1 would make the denominator of Grad-CAM++ zero.
+    features = np.array([[[-1.0], [-1.0]], [[-1.0], [1.0]]], np.float32)
+    heat = grad_cam_plus_plus(features, np.ones((2, 2, 1), np.float32))
+    assert heat.tolist() == [[0, 0], [0, 1]]
 
 
 def random_head(
