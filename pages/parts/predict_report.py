@@ -1,0 +1,150 @@
+"""Verdicts to take away: a PDF file, and of a DICOM film its overlay as a DICOM file.
+
+A form, because a click on a download would overtake a note that is still being typed. Files are
+made when the form is sent, in memory, and go with the next thing that happens on the page.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+import streamlit as st
+
+from pneumo import report, secondary_capture, settings
+from pneumo.inference.batch import Answer, Reading
+from pneumo.inference.card import ModelCard
+from pneumo.radiograph import Radiograph
+from pneumo.report import Terms
+from pneumo.secondary_capture import Capture
+
+LONGEST_NOTE = 2000  # characters
+
+_NAMED = (
+    "Without it the report names nobody: films go by the SHA-256 of their files. With it, the "
+    "report says {who}. Treat it like a medical record."
+)
+_FILE = "the name of the file, which may be a patient's"
+_PATIENT = "the name of the file and, of a DICOM film, the patient's name, ID, birth, sex and study"
+
+
+@st.fragment
+def offer_report(
+    answer: Answer,
+    film: Radiograph,
+    heat_map: np.ndarray,
+    *,
+    evidence: str,
+    card: ModelCard,
+    reading: Reading,
+) -> None:
+    """Offer the report of one film.
+
+    Args:
+        answer: with a prediction, read as `reading` says.
+        film: what became of its file.
+        heat_map: the one that the page shows, float in [0, 1], shape (rows, columns).
+        evidence: what it shows and by which method, in a sentence.
+    """
+    prediction = answer.prediction
+    assert prediction is not None
+    limits = settings.load().image_limits
+    # A note belongs to its film, and so does the leave to name somebody.
+    key = hashlib.sha256(answer.question.key.encode()).hexdigest()[:12]
+    with st.popover("Report", icon=":material/description:", key="report"):
+        with st.form(f"report-{key}", border=False):
+            note = _ask_for_note(key)
+            identified = not answer.question.synthetic and (
+                _ask_for_identifiers(key, "Include patient identifiers", _PATIENT)
+                if film.format == "DICOM"
+                else _ask_for_identifiers(key, "Include the name of the file", _FILE)
+            )
+            sent = _send()
+        place = st.empty()  # takes away at once what was made before
+        if not sent:
+            return
+        with place, st.spinner("Making the report"):
+            terms = _terms(card, reading, note, identified)
+            pdf = report.of_film(answer, terms, heat_map=heat_map, evidence=evidence, limits=limits)
+            dicom = b""
+            if film.format == "DICOM" and secondary_capture.available():
+                capture = Capture(
+                    prediction=prediction,
+                    heat_map=heat_map,
+                    evidence=evidence,
+                    made_at=terms.made_at,
+                    identified=identified,
+                )
+                dicom = secondary_capture.write(answer.question.read(), capture, limits=limits)
+        with place.container():
+            _offer_files(pdf, note, dicom)
+            if film.format == "DICOM" and not dicom:
+                st.caption(
+                    f"For the overlay as DICOM: `{secondary_capture.INSTALL}`, then start Pneumo "
+                    "again."
+                )
+
+
+@st.fragment
+def offer_batch_report(answers: Sequence[Answer], *, card: ModelCard, reading: Reading) -> None:
+    """Offer one report of many films: a table, the most urgent first, and each film if wanted.
+
+    Args:
+        answers: read as `reading` says, as the files were given.
+    """
+    with st.popover("Report", icon=":material/description:", key="batch-report"):
+        with st.form("batch-report-form", border=False):
+            note = _ask_for_note("batch")
+            pages = st.checkbox("A page for each film", key="report-pages")
+            identified = _ask_for_identifiers("batch", "Include patient identifiers", _PATIENT)
+            sent = _send()
+        place = st.empty()
+        if not sent:
+            return
+        with place, st.spinner("Making the report"):
+            terms = _terms(card, reading, note, identified)
+            limits = settings.load().image_limits
+            pdf = report.of_batch(answers, terms, limits=limits, pages=pages)
+        with place.container():
+            _offer_files(pdf, note)
+
+
+def _ask_for_note(key: str) -> str:
+    return st.text_area(
+        "Note, in any language",
+        key=f"report-note-{key}",
+        max_chars=LONGEST_NOTE,
+        placeholder="Printed as you write it",
+        height=110,
+    )
+
+
+def _ask_for_identifiers(key: str, label: str, who: str) -> bool:
+    """Whether the report may say whom it is about; asked anew for each film."""
+    identified = st.checkbox(label, key=f"report-identified-{key}")
+    st.caption(f":material/person_alert: {_NAMED.format(who=who)}", width=380)
+    return identified
+
+
+def _send() -> bool:
+    return st.form_submit_button("Make the report", type="primary", key="report-make")
+
+
+def _terms(card: ModelCard, reading: Reading, note: str, identified: bool) -> Terms:
+    made_at = datetime.now().astimezone()
+    return Terms(card=card, reading=reading, made_at=made_at, note=note, identified=identified)
+
+
+def _offer_files(pdf: bytes, note: str, dicom: bytes = b"") -> None:
+    """What was made, to download, and what of the note could not be printed."""
+    with st.container(horizontal=True):
+        for label, content, name, mime in (
+            ("PDF", pdf, "pneumo-report.pdf", "application/pdf"),
+            ("Overlay as DICOM", dicom, "pneumo-overlay.dcm", "application/dicom"),
+        ):
+            if content:
+                icon = ":material/download:"
+                st.download_button(label, content, name, mime=mime, icon=icon, on_click="ignore")
+    missing = report.unprintable(note)
+    if missing:
+        st.caption(f"No font here has {' '.join(missing)}: the report shows an empty box.")
