@@ -84,7 +84,8 @@ def filters(catalog: pd.DataFrame) -> pd.DataFrame:
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
         split = pick("Split", "split", list(catalog["split"].unique()))
         label = pick("Class", "label", list(catalogs.LABELS))
-        causes = [it for it in ("bacterial", "viral", "unknown") if it in set(catalog["subtype"])]
+        known = set(catalog["subtype"].unique())
+        causes = [it for it in ("bacterial", "viral", "unknown") if it in known]
         subtype = pick("Cause", "subtype", causes)
         search = st.text_input(
             "Search",

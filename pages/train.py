@@ -77,7 +77,9 @@ def begin(recipe: Recipe, dataset: Dataset, *, tensorboard: bool = False) -> Non
     """Queue a training and show it."""
     try:
         # Read anew: the films on disk may have changed since the page was opened.
-        catalog = catalogs.build(dataset.root, cache=here.cache)
+        catalog = catalogs.build(
+            dataset.root, class_folders=dataset.class_folders, cache=here.cache
+        )
         run = launcher.start(
             here,
             recipe=recipe,

@@ -1,34 +1,43 @@
-"""The data set that all pages look at: switched, made, downloaded, read."""
+"""The data set that all pages look at: switched, made, downloaded, unpacked, explained, read."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
+from pages.parts.frame import class_name, escape
 from pneumo import settings
 from pneumo.datasets import catalog as catalogs
-from pneumo.datasets import kaggle, sample_set, sources
+from pneumo.datasets import kaggle, mapping, sample_set, sources, unpacking
+
+LEAVE_OUT = "Leave out"
+MOST_MAPPED = 40  # folders to be asked about on a page
 
 
 def require_dataset() -> tuple[sources.Dataset, pd.DataFrame]:
     """The chosen data set and its catalogue.
 
     A page that needs one stops here until it is there: the sample set is made, the download
-    offered and watched, the missing folder named.
+    offered and watched, the ZIP file unpacked, another layout explained, the missing folder named.
     """
     source = sources.chosen(settings.load())
     try:
         dataset = sources.locate(source, settings.load())
-        return dataset, read_catalog(dataset.root)
+        return dataset, read_catalog(dataset)
+    except sources.OtherLayout as unavailable:
+        map_folders(source, str(unavailable))
     except sources.DatasetUnavailable as unavailable:
         if source.kind == "sample":
             make_sample_set()
         elif source.kind == "kaggle":
             watch_download()
+            offer_other_ways()
+        elif source.archive is not None and source.archive.is_file():
+            unpack(source.archive)
         else:
-            st.error(str(unavailable), icon=":material/folder_off:")
-            use_sample_set()
+            report_unavailable(str(unavailable))
     st.stop()
 
 
@@ -45,53 +54,220 @@ def choose(source: sources.Source) -> None:
     st.session_state["data-set-changed"] = True
 
 
+def forget(source: sources.Source) -> None:
+    """Take a folder or a ZIP file off the list."""
+    sources.forget(source, settings.load())
+    known_catalogs().clear()
+    st.session_state["data-set-changed"] = True
+
+
 def switcher() -> None:
     """The sources on offer, behind one button."""
     current = sources.chosen(settings.load())
     with st.popover(
-        sources.name(current), icon=":material/database:", key="switcher", on_change="rerun"
+        escape(sources.name(current)),
+        icon=":material/database:",
+        key="switcher",
+        on_change="rerun",
     ):
         st.markdown("**Data set**")
-        for offer in sources.available(settings.load()):
-            active = offer.source == current
-            st.button(
-                offer.name,
-                icon=":material/check:" if active else ":material/radio_button_unchecked:",
-                type="primary" if active else "secondary",
-                width="stretch",
-                key=f"choose-{offer.source.kind}",
-                on_click=choose,
-                args=(offer.source,),
-            )
-        with st.form("folder-form", border=False):
-            st.text_input(
-                "A folder on this machine",
-                key="folder",
-                placeholder="/data/chest_xray",
-                help="With the radiographs in `train`, `val` and `test`, each split into "
-                "`NORMAL` and `PNEUMONIA`.",
-            )
-            st.form_submit_button(
-                "Open folder", icon=":material/folder_open:", on_click=choose_folder
-            )
-        problem = st.session_state.pop("folder-problem", "")
-        if problem:
-            st.error(problem)
+        for source in sources.known(settings.load()):
+            with st.container(horizontal=True, gap="xsmall"):
+                offer(source, active=source == current)
+        open_form("folder")
 
 
-def choose_folder() -> None:
-    """Switch to the folder that was entered, unless it cannot be one."""
-    entered = st.session_state["folder"].strip()
+def offer(source: sources.Source, *, active: bool) -> None:
+    """A button that switches to a source, and one that forgets it where that can be."""
+    name = source.path or source.kind
+    st.button(
+        escape(sources.name(source)),
+        icon=":material/check:" if active else ":material/radio_button_unchecked:",
+        type="primary" if active else "secondary",
+        width="stretch",
+        key=f"choose-{name}",
+        on_click=choose,
+        args=(source,),
+        help=None if source.path is None else f"`{source.path}`",
+    )
+    if source.path is not None:
+        st.button(
+            "",
+            icon=":material/close:",
+            key=f"forget-{name}",
+            on_click=forget,
+            args=(source,),
+            help="Forget it. The folder stays as it is."
+            if source.archive is None
+            else "Forget it and delete the unpacked copy. The ZIP file stays.",
+        )
+
+
+def open_form(key: str) -> None:
+    """A field for the path of a folder or a ZIP file, and what was wrong with the last one."""
+    with st.form(f"{key}-form", border=False):
+        st.text_input(
+            "A folder or ZIP file on this machine",
+            key=key,
+            placeholder="/data/chest_xray",
+            help="Radiographs in `train`, `val` and `test`, each split into `NORMAL` and "
+            "`PNEUMONIA`. Of other folders you can say what they hold.",
+        )
+        st.form_submit_button(
+            "Open", icon=":material/folder_open:", on_click=open_path, args=(key,)
+        )
+    problem = st.session_state.pop(f"{key}-problem", "")
+    if problem:
+        st.error(problem)
+
+
+def open_path(key: str) -> None:
+    """Switch to the folder or ZIP file that was entered, unless it cannot be one."""
+    entered = st.session_state[key].strip().strip('"')  # Windows copies paths with these
     if not entered:
-        st.session_state["folder-problem"] = "Enter the path of a folder."
+        st.session_state[f"{key}-problem"] = "Enter the path of a folder or a ZIP file."
         return
     try:
-        source = sources.Source(kind="folder", folder=Path(entered).expanduser())
-        sources.locate(source, settings.load())
+        source = sources.at(Path(entered))
+        if source.archive is None or not source.archive.is_file():
+            sources.locate(source, settings.load())
+    except sources.OtherLayout:
+        choose(source)  # The page asks what its folders hold.
     except (sources.DatasetUnavailable, OSError, RuntimeError) as problem:
-        st.session_state["folder-problem"] = str(problem)
+        st.session_state[f"{key}-problem"] = escape(str(problem))
     else:
         choose(source)
+
+
+def report_unavailable(problem: str) -> None:
+    """Why the chosen data set is not there, and the way to another."""
+    st.error(escape(problem), icon=":material/folder_off:")
+    use_sample_set()
+
+
+def map_folders(source: sources.Source, problem: str) -> None:
+    """Explain a folder in another layout, and ask what each folder in it holds."""
+    root = sources.folder_of(source, settings.load())
+    found = mapping.find_folders(root)
+    if not found:
+        report_unavailable(f"{problem} There is no radiograph in any of its folders.")
+        return
+    st.warning(escape(problem), icon=":material/account_tree:")
+    asked = sorted(found, key=lambda folder: -folder.images)[:MOST_MAPPED]
+    with st.form("mapping", width=760):
+        st.subheader("What does each folder hold?", anchor=False)
+        st.caption(
+            f"*{mapping.BY_PATIENT.capitalize()}* divides the patients of a folder: "
+            f"{1 - catalogs.TEST_SHARE:.0%} for training, {catalogs.TEST_SHARE:.0%} for testing. "
+            "Nothing is written into the folder."
+        )
+        for folder in asked:
+            ask_content(folder)
+        if len(found) > len(asked):
+            st.caption(
+                f"{len(found) - len(asked)} smaller folders are not listed. "
+                "`python -m pneumo data get FOLDER --mapping FILE` takes any number."
+            )
+        st.form_submit_button(
+            "Read these films",
+            type="primary",
+            icon=":material/check:",
+            on_click=keep_mapping,
+            args=(root, [folder.path for folder in asked]),
+        )
+    failed = st.session_state.pop("mapping-problem", "")
+    if failed:
+        st.error(escape(failed))
+    use_sample_set()
+
+
+def ask_content(folder: mapping.FoundFolder) -> None:
+    """A folder, and two fields for its class and its split."""
+    suggested = folder.content
+    labels = [LEAVE_OUT, *catalogs.LABELS]
+    splits = [mapping.BY_PATIENT, *catalogs.SPLITS]
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.markdown(
+            f"**{escape(folder.path)}** :gray[:small[{folder.images:,} images]]", width="stretch"
+        )
+        with st.container(horizontal=True, gap="small", width=316):
+            st.selectbox(
+                f"Class of {folder.path}",
+                labels,
+                index=labels.index(suggested.label) if suggested else 0,
+                format_func=class_name,
+                key=f"class-of-{folder.path}",
+                label_visibility="collapsed",
+                width=150,
+            )
+            st.selectbox(
+                f"Split of {folder.path}",
+                splits,
+                index=splits.index(suggested.split) if suggested else 0,
+                format_func=str.capitalize,
+                key=f"split-of-{folder.path}",
+                label_visibility="collapsed",
+                width=150,
+            )
+
+
+def keep_mapping(root: Path, folders: list[str]) -> None:
+    """Keep what was said of the folders."""
+    contents = {
+        folder: mapping.Content(
+            split=st.session_state[f"split-of-{folder}"],
+            label=st.session_state[f"class-of-{folder}"],
+        )
+        for folder in folders
+        if st.session_state[f"class-of-{folder}"] != LEAVE_OUT
+    }
+    if contents:
+        mapping.save(root, contents, settings.load())
+    else:
+        st.session_state["mapping-problem"] = "Say of at least one folder which class it holds."
+
+
+def unpack(archive: Path) -> None:
+    """Unpack a ZIP file before the eyes of whoever waits for it; it goes on if they leave."""
+    st.markdown(f"**{escape(archive.name)}** is being unpacked. This happens once.")
+    bar = st.progress(0.0, text="Reading the archive")
+    place = st.empty()
+    source = sources.at(archive)
+    place.button(
+        "Cancel",
+        icon=":material/stop_circle:",
+        key="cancel-unpacking",
+        on_click=forget,
+        args=(source,),
+        help="Deletes what is unpacked. The ZIP file stays.",
+    )
+    show = progress_in_bytes(bar.progress)
+    try:
+        unpacking.unpack(archive, settings.load(), progress=show)
+    except sources.DatasetUnavailable as unavailable:
+        bar.empty()
+        place.empty()
+        report_unavailable(str(unavailable))
+        return
+    st.rerun()
+
+
+def progress_in_bytes(draw: Callable[..., object]) -> Callable[[int, int], None]:
+    """Draws how much is done, how fast it goes and how long it will take, twice a second."""
+    started = drawn = time.monotonic()
+    before = -1  # bytes that were done already
+
+    def show(done: int, total: int) -> None:
+        nonlocal before, drawn
+        now = time.monotonic()
+        if before < 0:
+            before = done
+        if now - drawn > 0.5 and done > before:
+            drawn = now
+            speed = (done - before) / (now - started)
+            draw(done / total, text=amount_text(done, total, speed, (total - done) / speed))
+
+    return show
 
 
 def make_sample_set() -> None:
@@ -143,16 +319,23 @@ def watch_download() -> None:
                 st.rerun(scope="fragment")
             return
         if download.status == "failed":
-            st.error(download.message, icon=":material/cloud_off:")
+            st.error(escape(download.message), icon=":material/cloud_off:")
         elif download.message:
             st.caption(download.message)
-        text = "Download" if download.status == "idle" else "Try again"
+        text = {"idle": "Download", "cancelled": "Resume"}.get(download.status, "Try again")
         with st.container(horizontal=True):
             if st.button(text, icon=":material/download:", type="primary", key="start-download"):
                 kaggle.start(settings.load())
                 st.rerun(scope="fragment")
             if use_sample_set():
                 st.rerun()
+
+
+def offer_other_ways() -> None:
+    """What to do with a copy that is here already, and where Kaggle cannot be reached."""
+    with st.container(border=True):
+        st.caption(kaggle.OTHER_WAYS)
+        open_form("other-way")
 
 
 def use_sample_set() -> bool:
@@ -172,11 +355,18 @@ def download_text(download: kaggle.Download) -> str:
         return "Unpacking"
     if not download.bytes_total:
         return "Connecting"
-    parts = [f"{download.bytes_done / 1e6:,.0f} of {download.bytes_total / 1e6:,.0f} MB"]
-    if download.bytes_per_second:
-        parts.append(f"{download.bytes_per_second / 1e6:.1f} MB/s")
-    if download.seconds_left is not None:
-        minutes, seconds = divmod(round(download.seconds_left), 60)
+    return amount_text(
+        download.bytes_done, download.bytes_total, download.bytes_per_second, download.seconds_left
+    )
+
+
+def amount_text(done: int, total: int, speed: float, seconds_left: float | None) -> str:
+    """Bytes in words: how many, how fast and for how long yet."""
+    parts = [f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB"]
+    if speed:
+        parts.append(f"{speed / 1e6:.1f} MB/s")
+    if seconds_left is not None:
+        minutes, seconds = divmod(round(seconds_left), 60)
         parts.append(f"{minutes}:{seconds:02d} left")
     return ", ".join(parts)
 
@@ -187,17 +377,22 @@ def known_catalogs() -> dict[Path, pd.DataFrame]:
     return {}
 
 
-def read_catalog(root: Path) -> pd.DataFrame:
+def read_catalog(dataset: sources.Dataset) -> pd.DataFrame:
     """The catalogue of a data set, with progress where it takes a while."""
     known = known_catalogs()
-    catalog = known.get(root)
+    catalog = known.get(dataset.root)
     if catalog is None:
         place = st.empty()
 
         def show(done: int, total: int) -> None:
             place.progress(done / total, text=f"Reading {done:,} of {total:,} films")
 
-        catalog = catalogs.build(root, progress=show, cache=settings.load().cache)
-        known[root] = catalog
+        catalog = catalogs.build(
+            dataset.root,
+            class_folders=dataset.class_folders,
+            progress=show,
+            cache=settings.load().cache,
+        )
+        known[dataset.root] = catalog
         place.empty()
     return catalog

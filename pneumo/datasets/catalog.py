@@ -1,11 +1,16 @@
 """One table of a data set: a row per image, with everything known before its pixels are read."""
 
+import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+import stat
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from functools import partial
+from itertools import chain
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pandas as pd
@@ -16,7 +21,7 @@ from pneumo.settings import written_whole
 
 LABELS = ("NORMAL", "PNEUMONIA")
 SPLITS = ("train", "val", "test")
-IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".dcm", ".dicom"})
+IMAGE_SUFFIXES = (".dcm", ".dicom", ".jpeg", ".jpg", ".png")
 COLUMNS = (
     "path",
     "split",
@@ -34,28 +39,43 @@ _SUBTYPES = {"bacteria": "bacterial", "virus": "viral"}
 _PNEUMONIA_NAME = re.compile(r"(?P<patient>person\d+)_(?P<cause>bacteria|virus)_\d+", re.IGNORECASE)
 _NORMAL_NAME = re.compile(r"(?P<patient>(?:NORMAL\d*-)?IM-\d+)-\d+", re.IGNORECASE)
 
-EXAMINED_TOGETHER = 4096
-"""Files whose examinations wait at the same time: each waiting one takes memory."""
+BY_PATIENT = "by patient"
+"""The split of a class folder whose patients are divided between "train" and "test"."""
 
-# The name of a cache file changes with its columns.
-_CACHE_FORMAT = 1
-_CACHE_TYPES = {
+TEST_SHARE = 0.2
+"""Share of the patients of a `BY_PATIENT` folder that are for testing."""
+
+EXAMINED_TOGETHER = 4096
+"""Files that are examined between two writes to the cache: an interrupted index loses none."""
+
+# The name of a stored catalogue changes with its columns.
+_STORED_FORMAT = 2
+_STORED_TYPES = {
     "path": "str",
-    "bytes": "int64",
-    "modified": "int64",  # ns since the epoch
-    "height": "int64",
+    "split": "str",
+    "label": "str",
+    "subtype": "str",
+    "patient": "str",
     "width": "int64",
+    "height": "int64",
+    "bytes": "int64",
     "digest": "str",
-    "problem": "str",
+    "modified": "int64",  # ns since the epoch
+    "problem": "str",  # why it cannot be read, "" when it can
 }
+_KEY = ["path", "bytes", "modified"]
 
 
 class DatasetUnavailable(Exception):
     """A data set is not there; the message says what was expected, what was found, what to do."""
 
 
+class OtherLayout(DatasetUnavailable):
+    """There is a folder, but what its folders hold somebody has to say: see `mapping`."""
+
+
 class ClassFolder(NamedTuple):
-    """One folder of images, `<split>/<label>`."""
+    """One folder of images. `split` is one of `SPLITS`, or `BY_PATIENT`."""
 
     split: str
     label: str
@@ -73,8 +93,10 @@ def find_layout(root: Path) -> tuple[Path, list[ClassFolder]]:
         `SPLITS` and `LABELS`.
 
     Raises:
-        DatasetUnavailable: no folder `<split>/<label>` was found, or none may be listed.
+        OtherLayout: the folder has no `<split>/<label>`.
+        DatasetUnavailable: it does not exist, or may not be listed.
     """
+    problem: type[DatasetUnavailable] = DatasetUnavailable
     try:
         candidate = root
         while candidate.is_dir():
@@ -83,18 +105,26 @@ def find_layout(root: Path) -> tuple[Path, list[ClassFolder]]:
                 return candidate, class_folders
             candidate = candidate / "chest_xray"
         found = _found(root)
+        problem = OtherLayout if root.is_dir() else DatasetUnavailable
     except OSError as error:
         found = f"a folder that cannot be listed ({error.strerror})"
-    raise DatasetUnavailable(
+    raise problem(
         f"Expected radiographs in {root} as <split>/<class>/<image>, for example "
         f"train/NORMAL and train/PNEUMONIA (splits: {', '.join(SPLITS)}). Found: {found}. "
-        "Choose the folder that holds the splits, or sort the images into that layout."
+        "Choose the folder that holds the splits, or say what each folder holds."
     )
+
+
+def in_layout(path: PurePosixPath) -> bool:
+    """Whether a path ends in `<split>/<label>/<image>`."""
+    *_, split, label, _ = ("", "", *path.parts)
+    return split.lower() in _SPLIT_OF_FOLDER and label.upper() in LABELS
 
 
 def build(
     root: Path,
     *,
+    class_folders: Sequence[ClassFolder] | None = None,
     progress: Callable[[int, int], None] | None = None,
     cache: Path | None = None,
 ) -> pd.DataFrame:
@@ -102,9 +132,11 @@ def build(
 
     Args:
         root: the folder with the splits, or the top of the Kaggle archive.
+        class_folders: folders below `root`, where somebody has said what each holds; by
+            default those of the layout.
         progress: called with (images read, images to read), about a hundred times.
-        cache: a folder to remember sizes and digests in. Files whose length and
-            modification time are unchanged are not read again.
+        cache: a folder to keep the catalogue in. Files whose length and modification time
+            are unchanged are not read again, even when the last index was interrupted.
 
     Returns:
         One row per readable image, ordered by split, label and path (`img2` before `img10`):
@@ -123,23 +155,20 @@ def build(
     Raises:
         DatasetUnavailable: the folder is not in the layout or holds no readable image.
     """
-    root, class_folders = find_layout(root)
-    files = pd.DataFrame(
-        (
-            (path, split, label, *_patient_and_subtype(label, path), bytes_, modified)
-            for split, label, folder in class_folders
-            for path, bytes_, modified in _image_files(root, folder)
-        ),
-        columns=["path", "split", "label", "patient", "subtype", "bytes", "modified"],
-    )
+    mapped = class_folders is not None
+    if class_folders is None:
+        root, class_folders = find_layout(root)
+    files = _image_files(root, class_folders)
     if files.empty:
         raise DatasetUnavailable(
-            f"Expected images ({', '.join(sorted(IMAGE_SUFFIXES))}) in the class folders of "
+            f"Expected images ({', '.join(IMAGE_SUFFIXES)}) in the class folders of "
             f"{root}. Found none. Choose another folder, or copy the radiographs there."
         )
-
-    contents = _contents(root, files, progress=progress, cache=cache)
-    rows = files.merge(contents, on=["path", "bytes", "modified"], how="left")
+    store = None
+    if cache is not None:
+        # What a folder of the layout holds, its path tells; of others somebody may change it.
+        store = _store(cache, root, class_folders if mapped else ())
+    rows = _rows(root, files, class_folders, progress=progress, store=store)
     readable = rows["problem"] == ""
     unreadable = rows.loc[~readable].set_index("path")["problem"].to_dict()
     if not readable.any():
@@ -166,7 +195,8 @@ def _class_folders(root: Path) -> list[ClassFolder]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return [entry for entry in folder.iterdir() if entry.is_dir()]
+    with os.scandir(folder) as entries:  # `iterdir` would ask for the status of every image
+        return [folder / entry.name for entry in entries if entry.is_dir()]
 
 
 def _found(root: Path) -> str:
@@ -180,29 +210,87 @@ def _found(root: Path) -> str:
     )
 
 
-def _image_files(root: Path, folder: Path) -> list[tuple[str, int, int]]:
-    """Path relative to root, length and modification time (ns) of each image, in natural order."""
-    prefix = folder.relative_to(root).as_posix()
+def _image_files(root: Path, class_folders: Sequence[ClassFolder]) -> pd.DataFrame:
+    """Path, length, modification time and number of the class folder of each image."""
+    paths, lengths, times, places = [], [], [], []
+    for place, (_, _, folder) in enumerate(class_folders):
+        prefix = f"{folder.relative_to(root).as_posix()}/".removeprefix("./")
+        for name, status in _listing(folder):
+            paths.append(prefix + name)
+            lengths.append(status.st_size)
+            times.append(status.st_mtime_ns)
+            places.append(place)
+    return pd.DataFrame(
+        {
+            "path": pd.Series(paths, dtype="str"),
+            "bytes": pd.Series(lengths, dtype="int64"),
+            "modified": pd.Series(times, dtype="int64"),
+            "place": pd.Series(places, dtype="int64"),
+        }
+    )
+
+
+def _listing(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Name and status of each image in a folder. A link counts as the file that it leads to."""
     with os.scandir(folder) as entries:
-        found = [
-            (f"{prefix}/{entry.name}", entry.stat().st_size, entry.stat().st_mtime_ns)
-            for entry in entries
-            # macOS leaves `._name.jpeg` beside `name.jpeg`.
-            if not entry.name.startswith(".")
-            and os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 - faster
-            and entry.is_file()
-        ]
-    return sorted(found, key=lambda it: _natural(it[0]))
+        for entry in entries:
+            if not is_image_name(entry.name):
+                continue
+            try:
+                status = entry.stat()
+            except FileNotFoundError:
+                continue  # a link to nowhere, or deleted just now
+            if stat.S_ISREG(status.st_mode):
+                yield entry.name, status
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
-    ]
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for a radiograph."""
+    # macOS leaves `._name.jpeg` beside `name.jpeg`.
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+
+
+def _rows(
+    root: Path,
+    files: pd.DataFrame,
+    class_folders: Sequence[ClassFolder],
+    *,
+    progress: Callable[[int, int], None] | None,
+    store: Path | None,
+) -> pd.DataFrame:
+    """The stored row of each file, or a new one, in the order of the catalogue."""
+    stored = _read_stored(store)
+    compared = files.merge(stored[_KEY], how="left", indicator=True)
+    new = compared.loc[compared["_merge"] == "left_only", files.columns]
+    if new.empty and len(stored) == len(files) and not _stored_parts(store):
+        return stored
+    kept = stored.merge(files[_KEY])
+    parts = _examine_all(root, new, class_folders, progress=progress, store=store)
+    rows = _in_order(pd.concat([kept, *parts], ignore_index=True))
+    if store is not None:
+        _write_stored(rows, store)
+    for examined in _stored_parts(store):
+        examined.unlink(missing_ok=True)
+    return rows
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    digits = 20
+    # Numbers filled up with zeros sort as text.
+    padded = rows["path"].str.replace(r"(\d+)", "0" * digits + r"\1", regex=True)
+    padded = padded.str.replace(rf"0*(\d{{{digits},}})", r"\1", regex=True)
+    order = pd.DataFrame(
+        {
+            "split": rows["split"].map(SPLITS.index),
+            "label": rows["label"].map(LABELS.index),
+            "path": padded,
+        }
+    ).sort_values(["split", "label", "path"])
+    return rows.loc[order.index].reset_index(drop=True)
 
 
 def _patient_and_subtype(label: str, path: str) -> tuple[str, str]:
-    stem = Path(path).stem
+    stem = path.rpartition("/")[2].rpartition(".")[0]
     if label == "NORMAL":
         named = _NORMAL_NAME.match(stem)
         return (named["patient"] if named else stem), "normal"
@@ -212,68 +300,103 @@ def _patient_and_subtype(label: str, path: str) -> tuple[str, str]:
     return stem, "unknown"
 
 
-def _contents(
-    root: Path,
-    files: pd.DataFrame,
-    *,
-    progress: Callable[[int, int], None] | None,
-    cache: Path | None,
-) -> pd.DataFrame:
-    """Size, digest and problem ("" when there is none) of each file, from the cache if possible."""
-    cache_file = None if cache is None else _cache_file(cache, root)
-    known = _read_cache(cache_file)
-    key = ["path", "bytes", "modified"]
-    new = files[key].merge(known[key], how="left", indicator=True).query("_merge == 'left_only'")
-    if new.empty:
-        return known
-    examined = pd.DataFrame(
-        _examine_all(root, new["path"], progress=progress),
-        columns=["height", "width", "digest", "problem"],
-        index=new.index,
-    )
-    contents = pd.concat([known, new[key].join(examined)], ignore_index=True)
-    # A changed file has an old row as well; files of this listing are all that matters.
-    contents = contents.merge(files[key])
-    if cache_file is not None:
-        cache_file.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(cache_file) as temporary:
-            contents.to_parquet(temporary)
-    return contents
+def _divide(patient: str) -> str:
+    """The split of a patient, for ever: films that are added move nobody."""
+    drawn = hashlib.blake2b(patient.encode(), digest_size=4).digest()
+    return "test" if int.from_bytes(drawn) < TEST_SHARE * 2**32 else "train"
 
 
-def _cache_file(cache: Path, root: Path) -> Path:
-    key = hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
-    return cache / f"catalog-{_CACHE_FORMAT}-{key}.parquet"
+def _store(cache: Path, root: Path, mapped: Sequence[ClassFolder]) -> Path:
+    key = hashlib.blake2b(str(root.resolve()).encode(), digest_size=8)
+    for split, label, folder in mapped:
+        key.update(f"\n{split} {label} {folder}".encode())
+    return cache / f"catalog-{_STORED_FORMAT}-{key.hexdigest()}.parquet"
 
 
-def _read_cache(cache_file: Path | None) -> pd.DataFrame:
-    if cache_file is not None:
-        try:
-            return pd.read_parquet(cache_file)
-        except (OSError, pyarrow.ArrowInvalid):
-            pass  # Not there yet, or damaged: it is made again.
-    return pd.DataFrame(columns=list(_CACHE_TYPES)).astype(_CACHE_TYPES)
+def _stored_parts(store: Path | None) -> list[Path]:
+    """What an index that was interrupted, or is under way, has examined."""
+    return [] if store is None else list(store.parent.glob(f"{store.stem}-*.parquet"))
+
+
+def _read_stored(store: Path | None) -> pd.DataFrame:
+    tables = []
+    for path in [] if store is None else [store, *_stored_parts(store)]:
+        # Not there yet, or damaged: it is made again.
+        with contextlib.suppress(OSError, pyarrow.ArrowInvalid):
+            tables.append(pd.read_parquet(path))
+    if len(tables) == 1:
+        return tables[0]
+    none = pd.DataFrame(columns=list(_STORED_TYPES)).astype(_STORED_TYPES)
+    return pd.concat([none, *tables], ignore_index=True).drop_duplicates(_KEY, ignore_index=True)
+
+
+def _write_stored(rows: pd.DataFrame, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as temporary:
+        rows.to_parquet(temporary)
 
 
 def _examine_all(
-    root: Path, paths: Iterable[str], *, progress: Callable[[int, int], None] | None
-) -> list[tuple[int, int, str, str]]:
-    paths = list(paths)
-    step = max(1, len(paths) // 100)
-    rows = []
+    root: Path,
+    files: pd.DataFrame,
+    class_folders: Sequence[ClassFolder],
+    *,
+    progress: Callable[[int, int], None] | None,
+    store: Path | None,
+) -> list[pd.DataFrame]:
+    step = max(1, len(files) // 100)
+    done = 0
+    parts = []
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(paths), EXAMINED_TOGETHER):
-            part = paths[start : start + EXAMINED_TOGETHER]
-            # `progress` is called from this thread: a page may draw in its own thread only.
-            for row in pool.map(_examine, (root / path for path in part)):
-                rows.append(row)
-                done = len(rows)
-                if progress is not None and (done % step == 0 or done == len(paths)):
-                    progress(done, len(paths))
-    return rows
+        for start in range(0, len(files), EXAMINED_TOGETHER):
+            part = files.iloc[start : start + EXAMINED_TOGETHER]
+            contents: list[tuple[int, int, str, str]] = []
+            try:
+                # `progress` is called from this thread: a page may draw in its own thread only.
+                examined = pool.map(partial(_examine, root), _tasks(list(part["path"])))
+                for content in chain.from_iterable(examined):
+                    contents.append(content)
+                    done += 1
+                    if progress is not None and (done % step == 0 or done == len(files)):
+                        progress(done, len(files))
+            finally:
+                # Also when it is interrupted, by Ctrl-C or by a click on the page.
+                parts.append(_examined(part[: len(contents)], contents, class_folders))
+                if store is not None:
+                    name = f"{store.stem}-{uuid.uuid4().hex}"
+                    _write_stored(parts[-1], store.with_stem(name))
+    return parts
 
 
-def _examine(path: Path) -> tuple[int, int, str, str]:
+def _examined(
+    files: pd.DataFrame,
+    contents: list[tuple[int, int, str, str]],
+    class_folders: Sequence[ClassFolder],
+) -> pd.DataFrame:
+    """The rows of files whose contents are known."""
+    rows = []
+    for (path, length, modified, place), (height, width, digest, problem) in zip(
+        files.itertuples(index=False), contents, strict=True
+    ):
+        split, label, _ = class_folders[place]
+        patient, subtype = _patient_and_subtype(label, path)
+        if split == BY_PATIENT:
+            split = _divide(patient)
+        described = (split, label, subtype, patient, width, height)
+        rows.append((path, *described, length, digest, modified, problem))
+    return pd.DataFrame(rows, columns=list(_STORED_TYPES)).astype(_STORED_TYPES)
+
+
+def _tasks(paths: list[str]) -> list[list[str]]:
+    """Paths in small lots: handing over a single file takes as long as examining it."""
+    return [paths[start : start + 64] for start in range(0, len(paths), 64)]
+
+
+def _examine(root: Path, paths: list[str]) -> list[tuple[int, int, str, str]]:
+    return [_content(root / path) for path in paths]
+
+
+def _content(path: Path) -> tuple[int, int, str, str]:
     """Height, width, digest and problem of one file."""
     try:
         height, width = radiograph.measure(path)

@@ -30,10 +30,14 @@ OWNER, NAME, VERSION = "paultimothymooney", "chest-xray-pneumonia", 2
 # Without a version, kagglehub asks Kaggle for the newest even when a copy is cached.
 HANDLE = f"{OWNER}/{NAME}/versions/{VERSION}"
 
+ADDRESS = f"https://www.kaggle.com/datasets/{OWNER}/{NAME}"
+IMAGES = {"train": 5216, "val": 16, "test": 624}
+
 STALLED_AFTER = 60.0  # seconds without news
 
-_ALTERNATIVES = (
-    "Meanwhile, choose a folder on this machine that holds the radiographs, or the sample set."
+OTHER_WAYS = (
+    "Other ways: open a folder on this machine that holds the set, or the ZIP file that a browser "
+    f"downloads from {ADDRESS}."
 )
 _starting = threading.Lock()
 
@@ -223,7 +227,7 @@ def _download(report: "_Report") -> str:
     except (requests.exceptions.ConnectionError, requests.exceptions.Timeout):
         return (
             "Kaggle cannot be reached. Check the internet connection, or the proxy settings, and "
-            f"start the download again. {_ALTERNATIVES}"
+            "start the download again."
         )
     except (zipfile.BadZipFile, ValueError) as error:
         if report.status != "extracting":
@@ -249,9 +253,9 @@ def _refusal(status: int) -> str:
         return (
             f"Kaggle refused the download ({status}). The set is public and needs no account, but "
             "wrong credentials are refused: correct or remove those in ~/.kaggle and in the "
-            f"variables KAGGLE_USERNAME, KAGGLE_KEY and KAGGLE_API_TOKEN. {_ALTERNATIVES}"
+            f"variables KAGGLE_USERNAME, KAGGLE_KEY and KAGGLE_API_TOKEN."
         )
-    return f"Kaggle answered with an error ({status}). Try again later. {_ALTERNATIVES}"
+    return f"Kaggle answered with an error ({status}). Try again later."
 
 
 class _Report(io.TextIOBase):

@@ -1,12 +1,12 @@
-"""Which data set is looked at: the sample set, the Kaggle set or a folder."""
+"""Which data set is looked at: the sample set, the Kaggle set, a folder or a ZIP file."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from pneumo.datasets import kaggle, sample_set
-from pneumo.datasets.catalog import DatasetUnavailable, find_layout
+from pneumo.datasets import kaggle, mapping, sample_set, unpacking
+from pneumo.datasets.catalog import ClassFolder, DatasetUnavailable, OtherLayout, find_layout
 from pneumo.settings import Settings, choice, remember
 
 __all__ = [
@@ -15,17 +15,22 @@ __all__ = [
     "Availability",
     "Dataset",
     "DatasetUnavailable",
+    "OtherLayout",
     "Provenance",
     "Source",
+    "at",
     "available",
     "choose",
     "chosen",
+    "folder_of",
+    "forget",
+    "known",
     "locate",
     "name",
     "sample_root",
 ]
 
-Kind = Literal["sample", "kaggle", "folder"]
+Kind = Literal["sample", "kaggle", "folder", "archive"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,24 +38,32 @@ class Source:
     """A choice of data set, which may or may not be there.
 
     Attributes:
-        kind: "sample" (made on this machine), "kaggle" (downloaded) or "folder".
+        kind: "sample" (made on this machine), "kaggle" (downloaded), "folder" or "archive".
         folder: where the radiographs are, for the kind "folder" only.
+        archive: the ZIP file that they are in, for the kind "archive" only.
 
     Raises:
-        ValueError: an unknown kind, or a `folder` that does not go with the kind.
+        ValueError: an unknown kind, or a path that does not go with the kind.
     """
 
     kind: Kind
     folder: Path | None = None
+    archive: Path | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ValueError(f"`kind` must be one of {get_args(Kind)}. Received: {self.kind!r}")
-        if (self.kind == "folder") != (self.folder is not None):
-            raise ValueError(
-                "`folder` goes with the kind 'folder', and only with it. "
-                f"Received: kind={self.kind!r}, folder={self.folder}"
-            )
+        for kind, path in (("folder", self.folder), ("archive", self.archive)):
+            if (self.kind == kind) != (path is not None):
+                raise ValueError(
+                    f"`{kind}` goes with the kind '{kind}', and only with it. "
+                    f"Received: kind={self.kind!r}, {kind}={path}"
+                )
+
+    @property
+    def path(self) -> Path | None:
+        """The folder or the archive, where it is one of these."""
+        return self.folder or self.archive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +98,7 @@ class Dataset:
     Attributes:
         name: for people.
         root: what `catalog.build` takes.
+        class_folders: what it takes besides, where somebody said what the folders hold.
         synthetic: whether the images are drawn by `phantom` rather than taken of patients.
         provenance: where the films come from.
     """
@@ -93,6 +107,7 @@ class Dataset:
     root: Path
     synthetic: bool
     provenance: Provenance
+    class_folders: tuple[ClassFolder, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +130,22 @@ class Availability:
         return not self.problem
 
 
+def at(path: Path) -> Source:
+    """The source at a path: a ZIP file by its ending, a folder otherwise.
+
+    Raises:
+        RuntimeError: the path begins with the home folder of nobody: ~somebody.
+    """
+    path = path.expanduser().absolute()
+    if path.suffix.lower() == ".zip" and not path.is_dir():
+        return Source(kind="archive", archive=path)
+    return Source(kind="folder", folder=path)
+
+
 def name(source: Source) -> str:
     """What a source is called on pages and in tables."""
-    if source.folder is not None:
-        return source.folder.name or str(source.folder)
+    if source.path is not None:
+        return source.path.name or str(source.path)
     return {
         "sample": "Sample set (synthetic)",
         "kaggle": "Kaggle Chest X-Ray Images (Pneumonia)",
@@ -130,70 +157,110 @@ def sample_root(settings: Settings) -> Path:
     return settings.datasets / "sample"
 
 
+def folder_of(source: Source, settings: Settings) -> Path:
+    """The folder that holds a data set, or will hold it once it was made, downloaded, unpacked."""
+    if source.archive is not None:
+        return unpacking.folder_for(source.archive, settings)
+    if source.folder is not None:
+        return source.folder
+    return sample_root(settings) if source.kind == "sample" else kaggle.cache_folder()
+
+
 def locate(source: Source, settings: Settings) -> Dataset:
     """Find a data set without reading its images.
 
     Raises:
-        DatasetUnavailable: it is not there, not complete or not in the layout; the
-            message says what was expected, what was found and what to do next.
+        DatasetUnavailable: it is not there, not complete or not in the layout
+            (`OtherLayout`); the message says what was expected, what was found and what to
+            do next.
     """
-    if source.kind == "sample":
-        root = sample_root(settings)
-        if not sample_set.is_complete(root):
-            raise DatasetUnavailable(
-                f"Expected the sample set in {root}. Found "
-                f"{'an unfinished one' if root.exists() else 'nothing'}. Make it (it takes "
-                "moments) on the Browse page, or with: python -m pneumo data get sample"
-            )
-    elif source.kind == "kaggle":
-        root = kaggle.cache_folder()
-        if not kaggle.is_downloaded():
-            raise DatasetUnavailable(
-                f"Expected the Kaggle set, completely downloaded, in {root}. Found "
-                f"{'an unfinished download' if kaggle.is_started() else 'nothing'}. Download it "
-                "(about 2.3 GB) on the Browse page, or with: python -m pneumo data get kaggle"
-            )
+    root = folder_of(source, settings)
+    if source.kind == "sample" and not sample_set.is_complete(root):
+        raise DatasetUnavailable(
+            f"Expected the sample set in {root}. Found "
+            f"{'an unfinished one' if root.exists() else 'nothing'}. Make it (it takes "
+            "moments) on the Browse page, or with: python -m pneumo data get sample"
+        )
+    if source.kind == "kaggle" and not kaggle.is_downloaded():
+        raise DatasetUnavailable(
+            f"Expected the Kaggle set, completely downloaded, in {root}. Found "
+            f"{'an unfinished download' if kaggle.is_started() else 'nothing'}. Download it "
+            "(about 2.3 GB) on the Browse page, or with: python -m pneumo data get kaggle"
+        )
+    if source.archive is not None and not unpacking.is_complete(source.archive, settings):
+        found = "it unpacked in part" if root.exists() else "it packed"
+        raise DatasetUnavailable(
+            f"Expected {source.archive} unpacked in {root}. Found "
+            f"{found if source.archive.is_file() else 'no such file'}. Open it on the Browse "
+            f"page, or with: python -m pneumo data get {source.archive}"
+        )
+    class_folders = None
+    mapped = mapping.load(root, settings) if source.path is not None else None
+    if mapped:
+        class_folders = mapping.class_folders(root, mapped)
     else:
-        assert source.folder is not None  # Source sees to it.
-        root = source.folder
-    root, _ = find_layout(root)
+        root, _ = find_layout(root)
     synthetic = sample_set.is_complete(root)
     if synthetic:
         provenance = SYNTHETIC
-    elif source.kind == "kaggle":
+    elif source.kind == "kaggle" or (
+        source.archive is not None and unpacking.holds_kaggle_set(source.archive, settings)
+    ):
         provenance = KAGGLE
     else:
         provenance = _stated_provenance(root, title=name(source))
-    return Dataset(name=name(source), root=root, synthetic=synthetic, provenance=provenance)
+    return Dataset(
+        name=name(source),
+        root=root,
+        synthetic=synthetic,
+        provenance=provenance,
+        class_folders=class_folders,
+    )
 
 
 def chosen(settings: Settings) -> Source:
     """The remembered source; the sample set where none, or none that makes sense, is."""
     kind = choice(settings, "dataset")
-    folder = _remembered_folder(settings)
     if kind == "kaggle":
         return Source(kind="kaggle")
-    if kind == "folder" and folder is not None:
-        return Source(kind="folder", folder=folder)
+    if kind in ("folder", "archive"):
+        for source in _opened(settings)[:1]:
+            return source
     return Source(kind="sample")
 
 
 def choose(source: Source, settings: Settings) -> None:
-    """Remember a source. A folder stays on offer when another source is chosen later."""
-    if source.folder is not None:
-        remember(settings, "dataset_folder", str(source.folder.absolute()))
+    """Remember a source. A folder or an archive stays on offer when another is chosen later."""
+    if source.path is not None:
+        opened = [source.path.absolute(), *(it.path for it in _opened(settings))]
+        remember(settings, "opened", list(dict.fromkeys(map(str, opened))))
     remember(settings, "dataset", source.kind)
 
 
+def forget(source: Source, settings: Settings) -> None:
+    """Take a folder or an archive off the list, and with it all that was made of it here.
+
+    The folder or the archive itself is left as it is.
+    """
+    if chosen(settings) == source:
+        choose(Source(kind="sample"), settings)
+    left = [str(it.path) for it in _opened(settings) if it != source]
+    remember(settings, "opened", left)
+    mapping.forget(folder_of(source, settings), settings)
+    if source.archive is not None:
+        unpacking.discard(source.archive, settings)
+
+
+def known(settings: Settings) -> list[Source]:
+    """Every source on offer: sample, Kaggle, then what was opened, the latest first."""
+    return [Source(kind="sample"), Source(kind="kaggle"), *_opened(settings)]
+
+
 def available(settings: Settings) -> list[Availability]:
-    """Every source on offer, ready or not: sample, Kaggle and, once chosen, the last folder."""
-    sources = [Source(kind="sample"), Source(kind="kaggle")]
-    folder = _remembered_folder(settings)
-    if folder is not None:
-        sources.append(Source(kind="folder", folder=folder))
+    """Every source on offer, with what is wrong with it, if anything is."""
     return [
         Availability(source=source, name=name(source), problem=_problem(source, settings))
-        for source in sources
+        for source in known(settings)
     ]
 
 
@@ -218,9 +285,11 @@ def _stated_provenance(root: Path, *, title: str) -> Provenance:
         ) from error
 
 
-def _remembered_folder(settings: Settings) -> Path | None:
-    folder = choice(settings, "dataset_folder")
-    return Path(folder) if isinstance(folder, str) and folder else None
+def _opened(settings: Settings) -> list[Source]:
+    paths = choice(settings, "opened")
+    if not isinstance(paths, list):
+        return []
+    return [at(Path(path)) for path in paths if isinstance(path, str) and path]
 
 
 def _problem(source: Source, settings: Settings) -> str:

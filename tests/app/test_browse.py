@@ -134,7 +134,7 @@ def test_a_folder_out_of_layout_is_refused_with_words(
 ) -> None:
     app = open_browse()
     app.text_input(key="folder").set_value(str(tmp_path / "nowhere"))
-    (button,) = [button for button in app.button if button.label == "Open folder"]
+    (button,) = [button for button in app.button if button.label == "Open"]
     button.click().run()
     assert not app.exception
     assert "does not exist" in app.error[0].value
@@ -147,7 +147,7 @@ def test_a_folder_in_the_layout_is_opened_and_remembered(
     sources.choose(sources.Source(kind="sample"), installation)
     app = open_browse(label="Normal")
     app.text_input(key="folder").set_value(str(folder))
-    (button,) = [button for button in app.button if button.label == "Open folder"]
+    (button,) = [button for button in app.button if button.label == "Open"]
     button.click().run()
     assert not app.exception
     assert sources.chosen(installation).folder == folder
@@ -158,7 +158,7 @@ def test_choosing_a_folder_again_reads_it_anew(folder: Path) -> None:
     app = open_browse()
     film = sorted((folder / "train" / "NORMAL").iterdir())[0]
     film.rename(film.with_name("IM-8888-0001.jpeg"))
-    app.button(key="choose-folder").click().run()
+    app.button(key=f"choose-{folder}").click().run()
     assert not app.exception
     assert any("IM-8888-0001" in text for text in films(app))
 

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from pneumo.datasets import catalog
-from pneumo.datasets.catalog import DatasetUnavailable
+from pneumo.datasets.catalog import ClassFolder, DatasetUnavailable
 
 REAL_SET = Path(__file__).resolve().parents[3] / "shared" / "chest_xray_224"
 
@@ -146,6 +147,107 @@ def test_a_file_of_the_same_length_but_another_time_is_read_again(
     after = catalog.build(root, cache=tmp_path).set_index("path").digest
 
     assert list(before.index[before != after]) == ["test/NORMAL/scan.png"]
+
+
+def test_an_interrupted_index_goes_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "EXAMINED_TOGETHER", 4)
+    cache = tmp_path / "cache"
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 6:  # the second of the second part
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        catalog.build(root, cache=cache, progress=interrupt)
+    calls: list[tuple[int, int]] = []
+    whole = catalog.build(root, cache=cache, progress=lambda *call: calls.append(call))
+
+    assert calls == [(1, 2), (2, 2)]
+    assert whole.equals(catalog.build(root))
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_what_is_gone_leaves_the_stored_catalogue(root: Path, tmp_path: Path) -> None:
+    catalog.build(root, cache=tmp_path / "cache")
+    (root / "test/NORMAL/scan.png").unlink()
+
+    assert catalog.build(root, cache=tmp_path / "cache")["path"].tolist() == (
+        catalog.build(root)["path"].tolist()
+    )
+    (stored,) = (tmp_path / "cache").iterdir()
+    assert len(pd.read_parquet(stored)) == 7
+
+
+def test_links_count_as_what_they_lead_to(root: Path) -> None:
+    film = root / "train/NORMAL/IM-0115-0001.jpeg"
+    (root / "train/NORMAL/IM-0116-0001.jpeg").symlink_to(film)
+    (root / "train/NORMAL/IM-0117-0001.jpeg").symlink_to(root / "gone.jpeg")
+
+    table = catalog.build(root).set_index("path")
+
+    assert "train/NORMAL/IM-0117-0001.jpeg" not in table.index
+    linked = table.loc["train/NORMAL/IM-0116-0001.jpeg"]
+    assert linked["bytes"] == film.stat().st_size
+    assert linked["digest"] == table.loc["train/NORMAL/IM-0115-0001.jpeg", "digest"]
+
+
+def test_numbers_in_names_are_sorted_as_numbers(tmp_path: Path) -> None:
+    names = ["9", "10", "10_2", "10_10", f"{10**30}", f"{2 * 10**30}"]
+    for name in names:
+        write_image(tmp_path / f"train/NORMAL/scan{name}.png")
+
+    table = catalog.build(tmp_path)
+
+    assert [Path(path).stem.removeprefix("scan") for path in table["path"]] == names
+
+
+def test_folders_hold_what_somebody_says(tmp_path: Path) -> None:
+    write_image(tmp_path / "here.png")
+    write_image(tmp_path / "well/b/scan.png")
+    write_image(tmp_path / "sick/person3_virus_1.jpeg")
+
+    table = catalog.build(
+        tmp_path,
+        class_folders=[
+            ClassFolder("val", "PNEUMONIA", tmp_path / "sick"),
+            ClassFolder("train", "NORMAL", tmp_path / "well" / "b"),
+            ClassFolder("train", "NORMAL", tmp_path),
+        ],
+    )
+
+    assert table[["path", "split", "label", "subtype"]].to_numpy().tolist() == [
+        ["here.png", "train", "NORMAL", "normal"],
+        ["well/b/scan.png", "train", "NORMAL", "normal"],
+        ["sick/person3_virus_1.jpeg", "val", "PNEUMONIA", "viral"],
+    ]
+
+
+def test_another_mapping_of_a_folder_is_another_catalogue(tmp_path: Path) -> None:
+    write_image(tmp_path / "set/films/a.png")
+    for split, label in (("train", "NORMAL"), ("test", "NORMAL"), ("test", "PNEUMONIA")):
+        mapped = [ClassFolder(split, label, tmp_path / "set" / "films")]
+        (row,) = catalog.build(
+            tmp_path / "set", class_folders=mapped, cache=tmp_path / "cache"
+        ).to_dict("records")
+        assert (row["split"], row["label"]) == (split, label)
+
+
+def test_patients_are_divided_and_stay_where_they_are(tmp_path: Path) -> None:
+    mapped = [ClassFolder(catalog.BY_PATIENT, "PNEUMONIA", tmp_path / "films")]
+    for patient in range(60):
+        for film in range(2):
+            write_image(tmp_path / f"films/person{patient}_virus_{film}.png", height=64, width=64)
+    before = catalog.build(tmp_path, class_folders=mapped)
+    splits = before.groupby("patient")["split"].unique()
+
+    assert all(len(split) == 1 for split in splits)
+    # 20 of 100: of 60 patients 12 are expected, with a standard deviation of 3.1.
+    assert 3 <= sum(split[0] == "test" for split in splits) <= 21
+    write_image(tmp_path / "films/person99_virus_1.png")
+    after = catalog.build(tmp_path, class_folders=mapped).set_index("path")["split"]
+    assert after[before["path"]].tolist() == before["split"].tolist()
 
 
 def test_a_damaged_cache_is_made_again(root: Path, tmp_path: Path) -> None:

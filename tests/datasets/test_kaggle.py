@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
+from pneumo import cli
 from pneumo.background import ProcessIdentity
 from pneumo.datasets import catalog, kaggle, sources
 from pneumo.datasets.sources import DatasetUnavailable, Source
@@ -221,18 +222,20 @@ def test_a_cached_copy_needs_no_network(settings: Settings, stand_in: StandIn) -
 
 
 def test_offline_is_said_clearly_with_the_alternatives(
-    settings: Settings, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    stand_in: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
 
-    kaggle.start(settings)
-    failed = wait(settings, ended)
+    assert cli.main(["data", "get", "kaggle"]) == 1
 
-    assert failed.status == "failed"
-    assert failed.message.startswith("Kaggle cannot be reached.")
-    assert "a folder on this machine" in failed.message
-    assert "sample set" in failed.message
+    told = capsys.readouterr().err
+    assert told.startswith("pneumo: Kaggle cannot be reached.")
+    assert "a folder on this machine" in told
+    assert "ZIP file that a browser downloads" in told
     assert (settings.datasets / "kaggle-download" / "log.txt").read_text().count("Traceback") == 0
 
 

@@ -1,8 +1,9 @@
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from pneumo.datasets import kaggle, sample_set, sources
+from pneumo.datasets import kaggle, mapping, sample_set, sources, unpacking
 from pneumo.datasets.sources import DatasetUnavailable, Source
 from pneumo.settings import Settings
 
@@ -28,6 +29,61 @@ def test_a_choice_is_remembered(settings: Settings, folder: Path) -> None:
     for source in (Source(kind="kaggle"), Source(kind="folder", folder=folder)):
         sources.choose(source, settings)
         assert sources.chosen(settings) == source
+
+
+def test_what_was_opened_stays_on_offer_the_latest_first(
+    settings: Settings, tmp_path: Path
+) -> None:
+    first, second = (sources.at(tmp_path / name) for name in ("first", "second.zip"))
+    assert (first.kind, second.kind) == ("folder", "archive")
+    for source in (first, second, Source(kind="kaggle"), first):
+        sources.choose(source, settings)
+
+    assert sources.known(settings)[2:] == [first, second]
+    assert sources.chosen(settings) == first
+
+
+def test_what_is_forgotten_leaves_nothing_behind(settings: Settings, tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    (films / "sick").mkdir(parents=True)
+    source = sources.at(films)
+    sources.choose(source, settings)
+    content = mapping.parse("train/PNEUMONIA")
+    mapping.save(films, {"sick": content}, settings)
+    assert sources.locate(source, settings).class_folders == (
+        ("train", "PNEUMONIA", films / "sick"),
+    )
+
+    sources.forget(source, settings)
+
+    assert sources.chosen(settings) == Source(kind="sample")
+    assert source not in sources.known(settings)
+    assert films.is_dir()
+    with pytest.raises(sources.OtherLayout):
+        sources.locate(source, settings)
+
+
+def test_a_forgotten_archive_is_kept_but_not_what_was_unpacked(
+    settings: Settings, tmp_path: Path
+) -> None:
+    archive = tmp_path / "films.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("films/train/NORMAL/a.png", b"a")
+    source = sources.at(archive)
+    sources.choose(source, settings)
+    with pytest.raises(DatasetUnavailable, match="Found it packed"):
+        sources.locate(source, settings)
+
+    root = unpacking.unpack(archive, settings)
+    assert sources.locate(source, settings).root == root
+    sources.forget(source, settings)
+
+    assert archive.exists() and not root.exists()
+
+
+def test_a_folder_that_ends_like_an_archive_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "films.zip").mkdir()
+    assert sources.at(tmp_path / "films.zip").kind == "folder"
 
 
 def test_a_relative_folder_is_remembered_as_absolute(
