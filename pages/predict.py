@@ -1,6 +1,5 @@
 """Ask a model about radiographs."""
 
-import dataclasses
 from functools import partial
 from pathlib import Path
 
@@ -8,13 +7,13 @@ import streamlit as st
 
 from pages.parts.datasets import require_dataset
 from pages.parts.frame import class_badge, escape, header, require_frame
-from pages.parts.models import load_predictor, model_folders, point_name
+from pages.parts.models import load_predictor, model_folders
 from pages.parts.predict_answer import show_answer
-from pages.parts.predict_table import show_many
+from pages.parts.predict_files import drop_zone
+from pages.parts.predict_many import follow, forget, show_many
+from pages.parts.predict_reading import choose_reading
 from pneumo import radiograph, settings
 from pneumo.datasets import gallery, phantom
-from pneumo.evaluation.interval import Interval
-from pneumo.evaluation.operating_point import BALANCED, OperatingPoint
 from pneumo.inference import batch, bundle
 from pneumo.inference.batch import Answer, Question
 from pneumo.inference.predictor import Predictor
@@ -70,22 +69,14 @@ def pick_model() -> Predictor:
         st.stop()
 
 
-def answer(questions: list[Question], predictor: Predictor) -> list[Answer]:
-    """The model's answers, computed once for each file; they live and die with the session."""
-    known: dict[tuple[str, str], Answer] = st.session_state.get("answers", {})
-    bar = st.progress(0.0, text="Reading") if len(questions) > 4 else None
-    answers = {}
-    for number, question in enumerate(questions, start=1):
-        address = (question.key, predictor.bundle.digest)
-        answers[address] = known.get(address) or batch.answer(
-            predictor, question, limits=here.image_limits
-        )
-        if bar is not None:
-            bar.progress(number / len(questions), text=f"{number} of {len(questions)} films")
-    if bar is not None:
-        bar.empty()
-    st.session_state["answers"] = answers  # what the user has taken away is forgotten
-    return list(answers.values())
+def answer(question: Question, predictor: Predictor) -> Answer:
+    """The model's answer, computed once; it lives and dies with the session."""
+    address = (question.key, predictor.bundle.digest)
+    known, answered = st.session_state.get("answer", (None, None))
+    if answered is None or known != address:
+        answered = batch.answer(predictor, question, limits=here.image_limits)
+        st.session_state["answer"] = address, answered
+    return answered
 
 
 def film_of_data_set(path: str) -> Question | None:
@@ -144,73 +135,30 @@ def offer_examples() -> Question | None:
     return None
 
 
-# Reading --------------------------------------------------------------------------------
-
-
-def read(answers: list[Answer], points: dict[str, OperatingPoint]) -> list[Answer]:
-    """The answers at the operating point and for the patients that the user chooses."""
-    with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="reading"):
-        name = st.segmented_control(
-            "Operating point",
-            list(points),
-            default=BALANCED,
-            required=True,
-            format_func=point_name,
-            key="operating-point",
-            bind="query-params",
-        )
-        percent = st.slider(
-            "How common is pneumonia among your patients?",
-            1,
-            99,
-            50,
-            format="%d %%",
-            key="prevalence",
-            bind="query-params",
-            width=330,
-            help="Restates the probability and the threshold. The verdict stays with the operating "
-            "point.",
-        )
-        point = points[name]
-        st.caption(
-            f"{measured('Sensitivity', point.sensitivity, point.sensitivity_interval)}, "
-            f"{measured('specificity', point.specificity, point.specificity_interval)} on "
-            "validation patients. The slider changes the probability, never the verdict.",
-            width=430,
-        )
-    return [
-        dataclasses.replace(it, prediction=it.prediction.at(point, prevalence=percent / 100))
-        if it.prediction is not None
-        else it
-        for it in answers
-    ]
-
-
-def measured(name: str, share: float, interval: Interval) -> str:
-    """A share with its 95 % interval, in percent."""
-    return f"{name} {100 * share:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
-
-
 # The page -------------------------------------------------------------------------------
 
 with header("Predict"):
     predictor = pick_model()
 
-uploads = st.file_uploader(
-    "Drop chest radiographs here: JPEG, PNG or DICOM. They stay in memory and leave with you.",
-    accept_multiple_files=True,
-    key="films",
-)
-if uploads:
-    questions = [Question(name=it.name, key=it.file_id, read=it.getvalue) for it in uploads]
-else:
-    one = offer_examples()
+files, examples = st.columns(2, gap="large")
+with files:
+    dropped = drop_zone(here.image_limits)
+questions = list(dropped.questions)
+if not questions:
+    with examples:
+        one = offer_examples()
     if "film" in st.query_params:
         one = film_of_data_set(st.query_params["film"])
     questions = [one] if one is not None else []
-answers = answer(questions, predictor)
-if answers:
-    card = predictor.bundle.card
-    answers = read(answers, card.operating_points)
-    shown = show_many(answers) if len(answers) > 1 else answers[0]
-    show_answer(shown, card.data, here.image_limits)
+if len(questions) > 1:
+    running = follow(questions, predictor, here.image_limits)
+    reading = choose_reading(predictor.bundle.card.operating_points)
+    shown = show_many(running, reading, dropped, here.image_limits)
+    if shown is not None:
+        show_answer(shown, predictor, reading)
+else:
+    forget()
+    if questions:
+        show_answer(answer(questions[0], predictor), predictor)
+    else:
+        st.session_state.pop("answer", None)  # what the user has taken away is forgotten

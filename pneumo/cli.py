@@ -10,28 +10,29 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import cv2
 
-from pneumo import figures, radiograph, settings
-from pneumo.datasets import catalog, kaggle, sample_set, sources
+from pneumo import figures, radiograph, secondary_capture, settings
+from pneumo import report as prediction_report
+from pneumo.audit import films, record, report
+from pneumo.audit.examine import examine
+from pneumo.datasets import catalog, kaggle, mapping, sample_set, sources, splits, unpacking
 from pneumo.datasets.sources import Dataset, Source
+from pneumo.evaluation.agreement import Label, read_labels
 from pneumo.evaluation.metrics import CLASSES
 from pneumo.evaluation.operating_point import BALANCED, THRESHOLDS
 from pneumo.evaluation.stress import StressFigure
-from pneumo.inference import bundle
-from pneumo.inference.card import Measurement
+from pneumo.inference import archive, batch, bundle, records
+from pneumo.inference.batch import Answer, Question, Reading
+from pneumo.inference.card import Measurement, ModelCard
 from pneumo.inference.predictor import OUT_OF_SCOPE, Predictor
-from pneumo.inference.scoring import (
-    FilePrediction,
-    evaluate,
-    model_inputs,
-    predict_files,
-    rows_of_split,
-    stress_test,
-)
+from pneumo.inference.records import Labelled
+from pneumo.inference.scoring import evaluate, model_inputs, rows_of_split, stress_test
 from pneumo.settings import Settings
 from pneumo.training import launcher, pace, queue, recipe, runs
 from pneumo.training.backbones import BACKBONES
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def data_get(options: argparse.Namespace, installation: Settings) -> int:
-    """Make the sample set, download the Kaggle set, or choose a folder; remember the choice."""
+    """Make the sample set, download the Kaggle set, or open a folder or a ZIP file."""
     source = _source(options.source)
     if source.kind == "sample":
         sample_set.create(
@@ -74,9 +75,47 @@ def data_get(options: argparse.Namespace, installation: Settings) -> int:
         )
     elif source.kind == "kaggle" and not kaggle.is_downloaded():
         _follow_download(installation)
-    dataset = sources.locate(source, installation)
+    elif source.archive is not None and not unpacking.is_complete(source.archive, installation):
+        unpacking.unpack(source.archive, installation, progress=_progress("Unpacking (bytes)"))
+    root = sources.folder_of(source, installation)
+    contents = mapping.read(options.mapping) if options.mapping else {}
+    contents |= dict(_mapped(text) for text in options.map)
+    if contents:
+        mapping.save(root, contents, installation)
+    try:
+        dataset = sources.locate(source, installation)
+    except sources.OtherLayout as other:
+        raise sources.OtherLayout("\n".join([str(other), *_offered_mapping(root)])) from other
     sources.choose(source, installation)
     _answer(options, _describe(dataset), f"{dataset.name}: {dataset.root}")
+    return 0
+
+
+def _mapped(text: str) -> tuple[str, mapping.Content]:
+    folder, equals, content = text.rpartition("=")
+    if not equals:
+        raise ValueError(f"`--map` takes FOLDER=SPLIT/CLASS. Received: {text!r}")
+    return folder, mapping.parse(content)
+
+
+def _offered_mapping(root: Path) -> list[str]:
+    """How to say what the folders hold, as far as their names tell."""
+    return [
+        f"{folder.images:>8,} images   --map '{folder.path}={folder.content or 'SPLIT/CLASS'}'"
+        for folder in mapping.find_folders(root)[:40]
+    ]
+
+
+def data_forget(options: argparse.Namespace, installation: Settings) -> int:
+    """Take a folder or a ZIP file off the list; what was unpacked of it is deleted."""
+    source = _source(options.source)
+    if source not in sources.known(installation) or source.path is None:
+        raise ValueError(
+            f"Only a folder or a ZIP file that was opened can be forgotten. Received: "
+            f"{options.source}. `data list` shows them."
+        )
+    sources.forget(source, installation)
+    _answer(options, {"forgotten": str(source.path)}, f"{source.path} is forgotten.")
     return 0
 
 
@@ -87,6 +126,7 @@ def data_list(options: argparse.Namespace, installation: Settings) -> int:
         {
             "name": entry.name,
             "kind": entry.source.kind,
+            "path": None if entry.source.path is None else str(entry.source.path),
             "chosen": entry.source == chosen,
             "ready": entry.ready,
             "problem": entry.problem,
@@ -94,11 +134,37 @@ def data_list(options: argparse.Namespace, installation: Settings) -> int:
         for entry in sources.available(installation)
     ]
     lines = [
-        f"{'*' if row['chosen'] else ' '} {row['kind']:<7} {row['name']}"
+        f"{'*' if row['chosen'] else ' '} {row['kind']:<7} {row['path'] or row['name']}"
         + (f"\n          {row['problem']}" if row["problem"] else "")
         for row in rows
     ]
     _answer(options, rows, "\n".join(lines))
+    return 0
+
+
+def data_audit(options: argparse.Namespace, installation: Settings) -> int:
+    """Look for duplicates, leaks, shortcuts and doubtful labels in a data set."""
+    dataset = _dataset(options.source, installation)
+    catalogue = _catalog(dataset, installation)
+    source = None
+    if options.model != "none":
+        source = films.features_of(Predictor(bundle.find(installation, options.model)))
+    audit = examine(
+        catalogue,
+        installation,
+        name=dataset.name,
+        source=source,
+        progress=lambda activity, done, total: _progress(activity)(done, total),
+    )
+    if options.html:
+        settings.write_text(options.html, report.to_html(audit, limits=installation.image_limits))
+    if options.clean:
+        listed = record.cleaned_list(catalogue, audit)
+        settings.write_text(options.clean, listed.to_csv(index=False))
+    if options.resplit:
+        persons = splits.persons(record.same_images(catalogue, audit))
+        splits.save_split(splits.resplit(catalogue, persons), options.resplit)
+    _answer(options, dataclasses.asdict(audit), report.to_text(audit))
     return 0
 
 
@@ -288,8 +354,8 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
         limits=installation.image_limits,
         progress=_progress("Predicting"),
     )
-    for file in result.unreadable:
-        _tell(f"Left out {file.path}: {file.error}")
+    for left_out in result.unreadable:
+        _tell(f"Left out {left_out.question.name}: {left_out.error}")
     stressed: list[StressFigure] = []
     parity = None
     if options.stress or options.keras:
@@ -362,25 +428,81 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
 
 
 def predict(options: argparse.Namespace, installation: Settings) -> int:
-    """Verdict and probability for each file."""
+    """Verdict and probability for each film: files, folders and ZIPs of films."""
+    if options.secondary_capture:
+        secondary_capture.require()
     predictor = Predictor(bundle.find(installation, options.model))
     point = predictor.bundle.card.operating_points[options.operating_point]
-    failed, answers = False, []
-    for file in predict_files(predictor, options.files, limits=installation.image_limits):
-        failed |= file.prediction is None
-        if file.prediction is not None:
-            read = file.prediction.at(point, prevalence=options.prevalence)
-            file = dataclasses.replace(file, prediction=read)
-        answers.append(_describe_prediction(file, options.operating_point))
-        if options.overlays and file.prediction is not None:
-            _write_overlay(file, options.overlays, installation)
+    reading = Reading(name=options.operating_point, point=point, prevalence=options.prevalence)
+    questions = _questions(options.files, installation)
+    labels: list[Label | None] = [None] * len(questions)
+    if options.labels:
+        labels = read_labels(options.labels.read_bytes()).of(it.name for it in questions)
+    overlays: set[str] = set()
+    read: list[Labelled] = []
+    answers = batch.answers(predictor, questions, limits=installation.image_limits)
+    for answer, label in zip(answers, labels, strict=True):
+        read.append(Labelled(answer=reading.of(answer), label=label))
+        if options.overlays and answer.prediction is not None:
+            _write_overlay(read[-1].answer, options.overlays, overlays, installation)
         if not options.json:
-            print(f"{file.path}: {file.error or _in_words(file)}", flush=True)
+            print(f"{answer.question.name}: {_in_words(read[-1].answer)}", flush=True)
+    if options.csv:
+        settings.write_text(options.csv, records.table(read, reading, predictor.bundle))
+    answered = [it.answer for it in read]
+    if options.report:
+        _write_report(options, answered, predictor.bundle.card, reading, installation)
+    if options.secondary_capture:
+        _write_captures(options, answered, installation)
     if options.json:
-        print(json.dumps(answers, indent=2))
-    else:
+        described = [
+            {"path": it.answer.question.name, **records.describe(it, reading)} for it in read
+        ]
+        print(json.dumps(described, indent=2))
+    if options.labels:
+        print(_agreement_in_words(read), file=sys.stderr if options.json else sys.stdout)
+    if not options.json:
         _tell("Decision support, not a diagnosis.")
-    return 1 if failed else 0
+    return 1 if any(it.answer.prediction is None for it in read) else 0
+
+
+def _questions(paths: list[Path], installation: Settings) -> list[Question]:
+    """What files, folders and ZIPs hold, in their order.
+
+    Raises:
+        ValueError: a folder holds no film.
+    """
+    limits = installation.image_limits
+    questions: list[Question] = []
+    for path in paths:
+        if path.is_dir():
+            films = [it for it in sorted(path.rglob("*")) if it.is_file() and _is_film(it, path)]
+            if not films:
+                raise ValueError(f"A folder must hold films. Received: {path}, which holds none")
+            questions += [batch.about_file(it, limits=limits) for it in films]
+        elif _is_archive(path):
+            questions += batch.about_archive(
+                path.open("rb"), name=str(path), key=str(path), limits=limits, within=f"{path}/"
+            )
+        else:
+            questions.append(batch.about_file(path, limits=limits))
+    return batch.told_apart(questions)
+
+
+def _is_film(path: Path, root: Path) -> bool:
+    """By its name. DICOM files often have numbers for an ending, or none."""
+    if archive.is_hidden(str(path.relative_to(root))):
+        return False
+    suffix = path.suffix.lower()
+    return suffix in catalog.IMAGE_SUFFIXES or not any(it.isalpha() for it in suffix)
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return archive.is_archive(stream.read(4))
+    except OSError:
+        return False  # and asked about it the file has its reason
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -400,11 +522,45 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    data = commands.add_parser("data", help="get and list data sets")
+    data = commands.add_parser("data", help="get, list and audit data sets")
     data_commands = data.add_subparsers(required=True, metavar="COMMAND")
     getting = add(data_commands, "get", data_get)
-    getting.add_argument("source", help="sample, kaggle, or a folder in the Kaggle set's layout")
+    getting.add_argument("source", help="sample, kaggle, a folder, or a ZIP file")
+    getting.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="FOLDER=SPLIT/CLASS",
+        help="what a folder in it holds, as in scans/sick=train/PNEUMONIA; FOLDER=CLASS divides "
+        "its patients into train and test. Once for each folder",
+    )
+    getting.add_argument(
+        "--mapping",
+        type=Path,
+        metavar="FILE",
+        help='the same as JSON: {"scans/sick": "train/PNEUMONIA"}',
+    )
+    add(data_commands, "forget", data_forget).add_argument("source", help="a folder or a ZIP file")
     add(data_commands, "list", data_list)
+    auditing = add(data_commands, "audit", data_audit)
+    auditing.add_argument(
+        "source",
+        nargs="?",
+        metavar="DIR",
+        help="a folder, sample or kaggle (default: the chosen data set)",
+    )
+    auditing.add_argument(
+        "--model",
+        default=bundle.DEFAULT_MODEL,
+        metavar="NAME",
+        help="whose features doubt the labels, or none (default: %(default)s)",
+    )
+    for option, text in (
+        ("--html", "write the report, with small pictures of the films, to this file"),
+        ("--clean", "write a CSV of all films, with those to leave out and why, to this file"),
+        ("--resplit", "write a new split by patients and duplicates to this CSV file"),
+    ):
+        auditing.add_argument(option, type=Path, metavar="FILE", help=text)
 
     training = add(commands, "train", train)
     _add_data(training)
@@ -510,7 +666,38 @@ def _parser() -> argparse.ArgumentParser:
         help="of pneumonia among your patients, between 0 and 1: restates probability and "
         "threshold, not the verdict (default: 0.5)",
     )
-    prediction.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    prediction.add_argument(
+        "--labels",
+        type=Path,
+        metavar="CSV",
+        help="a table with the columns file and label: also print how far the verdicts agree",
+    )
+    prediction.add_argument(
+        "--csv", type=Path, metavar="FILE", help="also write the answers to this file as a table"
+    )
+    prediction.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="also write a PDF file: a page for a film, a summary before the pages of more",
+    )
+    prediction.add_argument(
+        "--note", default="", metavar="TEXT", help="print this in the report, in any language"
+    )
+    prediction.add_argument(
+        "--secondary-capture",
+        type=Path,
+        metavar="DIR",
+        help="write each DICOM film with its heat map as DICOM; needs highdicom",
+    )
+    prediction.add_argument(
+        "--identifiers",
+        action="store_true",
+        help="name files and patients in the report, patients in the Secondary Capture",
+    )
+    prediction.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a film, a ZIP of films, or a folder"
+    )
     return parser
 
 
@@ -537,7 +724,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _source(text: str) -> Source:
     if text in ("sample", "kaggle"):
         return Source(kind=text)  # type: ignore[arg-type]
-    return Source(kind="folder", folder=Path(text).expanduser().absolute())
+    return sources.at(Path(text))
 
 
 def _dataset(text: str | None, installation: Settings) -> Dataset:
@@ -547,7 +734,10 @@ def _dataset(text: str | None, installation: Settings) -> Dataset:
 
 def _catalog(dataset: Dataset, installation: Settings) -> Any:
     return catalog.build(
-        dataset.root, progress=_progress("Reading the data set"), cache=installation.cache
+        dataset.root,
+        class_folders=dataset.class_folders,
+        progress=_progress("Reading the data set"),
+        cache=installation.cache,
     )
 
 
@@ -618,7 +808,7 @@ def _follow_download(installation: Settings) -> None:
     except KeyboardInterrupt:
         download = kaggle.cancel(installation)
     if download.status != "finished":
-        raise sources.DatasetUnavailable(download.message)
+        raise sources.DatasetUnavailable(f"{download.message} {kaggle.OTHER_WAYS}")
 
 
 def _describe(dataset: Dataset) -> dict[str, Any]:
@@ -648,40 +838,109 @@ def _recipe_name(run: Run) -> str | None:
         return None
 
 
-def _describe_prediction(file: FilePrediction, operating_point: str) -> dict[str, Any]:
-    if file.prediction is None:
-        return {"path": str(file.path), "error": file.error}
-    prediction = file.prediction
-    return {
-        "path": str(file.path),
-        "verdict": prediction.verdict,
-        "unsure": prediction.unsure,
-        "probability": prediction.probability,
-        "threshold": prediction.threshold,
-        "operating_point": operating_point,
-        "prevalence": prediction.prevalence,
-        "logit": prediction.logit,
-        "cause": prediction.cause,
-        "scope": list(prediction.scope),
-        "flags": list(prediction.flags),
-    }
+def _write_overlay(answer: Answer, folder: Path, taken: set[str], installation: Settings) -> None:
+    """Write the film under the heat map of its verdict, as `<name>-overlay.png`.
 
-
-def _write_overlay(file: FilePrediction, folder: Path, installation: Settings) -> None:
-    """Write the film under the heat map of its verdict, as `<name>-overlay.png`."""
-    prediction = file.prediction
+    Args:
+        taken: names that other films have; of those that share one, the later are numbered.
+    """
+    prediction = answer.prediction
     assert prediction is not None
-    film = radiograph.read_file(file.path, limits=installation.image_limits)
+    film = radiograph.read(answer.question.read(), limits=installation.image_limits)
     picture = figures.overlay(film.pixels, prediction.evidence_for(prediction.verdict))
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    settings.write_bytes(folder / f"{file.path.stem}-overlay.png", encoded.tobytes())
+    settings.write_bytes(folder / _overlay_name(answer, ".png", taken), encoded.tobytes())
 
 
-def _in_words(file: FilePrediction) -> str:
-    prediction = file.prediction
-    assert prediction is not None
+def _overlay_name(answer: Answer, ending: str, taken: set[str]) -> str:
+    stem = Path(answer.question.name).stem
+    numbers = ("" if it == 1 else f"-{it}" for it in count(1))
+    names = (f"{stem}{number}-overlay{ending}" for number in numbers)
+    name = next(it for it in names if it not in taken)
+    taken.add(name)
+    return name
+
+
+def _write_report(
+    options: argparse.Namespace,
+    answers: Sequence[Answer],
+    card: ModelCard,
+    reading: Reading,
+    installation: Settings,
+) -> None:
+    """One page for one film, a summary and a page for each of more."""
+    terms = prediction_report.Terms(
+        card=card,
+        reading=reading,
+        made_at=datetime.now().astimezone(),
+        note=options.note,
+        identified=options.identifiers,
+    )
+    limits = installation.image_limits
+    first = answers[0].prediction
+    if len(answers) == 1 and first is not None:
+        heat_map = first.evidence_for(first.verdict)
+        evidence = prediction_report.grad_cam_evidence(first.verdict, heat_map)
+        pdf = prediction_report.of_film(
+            answers[0], terms, heat_map=heat_map, evidence=evidence, limits=limits
+        )
+    else:
+        pdf = prediction_report.of_batch(answers, terms, limits=limits)
+    settings.write_bytes(options.report, pdf)
+
+
+def _write_captures(
+    options: argparse.Namespace, answers: Sequence[Answer], installation: Settings
+) -> None:
+    """Write each DICOM film under the heat map of its verdict, as `<name>-overlay.dcm`."""
+    taken: set[str] = set()
+    for answer in answers:
+        prediction = answer.prediction
+        if prediction is None:
+            continue
+        data, limits = answer.question.read(), installation.image_limits
+        if radiograph.read(data, limits=limits).format != "DICOM":
+            _tell(f"{answer.question.name} is no DICOM file: no Secondary Capture.")
+            continue
+        heat_map = prediction.evidence_for(prediction.verdict)
+        capture = secondary_capture.Capture(
+            prediction=prediction,
+            heat_map=heat_map,
+            evidence=prediction_report.grad_cam_evidence(prediction.verdict, heat_map),
+            made_at=datetime.now().astimezone(),
+            identified=options.identifiers,
+        )
+        settings.write_bytes(
+            options.secondary_capture / _overlay_name(answer, ".dcm", taken),
+            secondary_capture.write(data, capture, limits=limits),
+        )
+
+
+def _in_words(answer: Answer) -> str:
+    prediction = answer.prediction
+    if prediction is None:
+        return answer.error
     outside = f"{OUT_OF_SCOPE}. {' '.join(prediction.scope)} " if prediction.scope else ""
     return outside + "; ".join([prediction.wording, *prediction.flags])
+
+
+def _agreement_in_words(read: list[Labelled]) -> str:
+    found = records.agreement_of(read)
+    if found is None:
+        return "No film has a verdict and a label."
+    shares = (
+        ("accuracy", found.accuracy, found.accuracy_interval),
+        ("sensitivity", found.sensitivity, found.sensitivity_interval),
+        ("specificity", found.specificity, found.specificity_interval),
+    )
+    return "\n".join(
+        [f"{found.films} of {len(read)} films have a verdict and a label, 95 % intervals"]
+        + [
+            f"{name:<18} {share:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+            for name, share, interval in shares
+            if share is not None and interval is not None
+        ]
+    )
 
 
 def _summary(run: Run) -> str:

@@ -1,7 +1,10 @@
 """The command line: what it prints where, in words and in JSON, and its exit codes."""
 
+import csv
 import dataclasses
+import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +18,7 @@ import pytest
 
 from pneumo import cli, radiograph
 from pneumo.background import ProcessIdentity
-from pneumo.datasets import catalog, kaggle, sample_set
+from pneumo.datasets import catalog, kaggle, sample_set, sources
 from pneumo.datasets.sample_set import Counts
 from pneumo.evaluation import stress
 from pneumo.evaluation.metrics import measure_causes
@@ -90,14 +93,53 @@ def test_data_get_folder_is_remembered(pneumo: Command, sample_root: Path) -> No
     listed = {row["kind"]: row for row in json.loads(out)}
     assert code == 0
     assert set(listed) == {"sample", "kaggle", "folder"}
-    assert set(listed["folder"]) == {"name", "kind", "chosen", "ready", "problem"}
+    assert set(listed["folder"]) == {"name", "kind", "path", "chosen", "ready", "problem"}
     assert listed["folder"]["chosen"] and listed["folder"]["ready"]
     assert not listed["sample"]["chosen"] and not listed["sample"]["ready"]
     assert "data get sample" in listed["sample"]["problem"]
     code, out, _ = pneumo("data", "list")
     assert code == 0
-    assert f"* folder  {sample_root.name}" in out.splitlines()
+    assert f"* folder  {sample_root}" in out.splitlines()
     assert "  sample  Sample set (synthetic)" in out.splitlines()
+
+
+def test_data_get_asks_what_folders_hold_and_takes_the_answer(
+    pneumo: Command, sample_root: Path, tmp_path: Path, installation: Settings
+) -> None:
+    root = tmp_path / "radiography"
+    shutil.copytree(sample_root / "test" / "NORMAL", root / "Normal" / "images")
+    shutil.copytree(sample_root / "test" / "PNEUMONIA", root / "sick")
+
+    code, _, err = pneumo("data", "get", root)
+    assert code == 1
+    assert "--map 'Normal/images=NORMAL'" in err and "--map 'sick=SPLIT/CLASS'" in err
+    mapped = ("--map", "Normal/images=NORMAL", "--map", "sick=val/PNEUMONIA")
+    code, out, _ = pneumo("data", "get", root, *mapped)
+    assert (code, out) == (0, f"radiography: {root}\n")
+    first = sources.locate(sources.chosen(installation), installation).class_folders
+
+    answers = tmp_path / "answers.json"
+    answers.write_text('{"Normal/images": "NORMAL", "sick": "val/PNEUMONIA"}')
+    assert pneumo("data", "get", root, "--mapping", answers)[0] == 0
+    assert sources.locate(sources.chosen(installation), installation).class_folders == first
+    code, _, err = pneumo("data", "get", root, "--map", "sick")
+    assert (code, err) == (1, "pneumo: `--map` takes FOLDER=SPLIT/CLASS. Received: 'sick'\n")
+
+
+def test_data_get_unpacks_a_zip_file_and_forgets_it(
+    pneumo: Command, sample_root: Path, tmp_path: Path
+) -> None:
+    archive = shutil.make_archive(str(tmp_path / "films"), "zip", sample_root, "test")
+    code, out, _ = pneumo("data", "get", archive, "--json")
+    unpacked = Path(json.loads(out)["root"])
+    assert code == 0
+    assert len(list(unpacked.glob("test/*/*.jpeg"))) == 20
+
+    assert pneumo("data", "forget", archive)[:2] == (0, f"{archive} is forgotten.\n")
+    assert Path(archive).exists() and not unpacked.exists()
+    code, _, err = pneumo("data", "forget", archive)
+    assert code == 1
+    assert "`data list` shows them" in err
 
 
 def test_data_get_from_a_folder_that_is_none(pneumo: Command, tmp_path: Path) -> None:
@@ -115,7 +157,8 @@ def test_data_get_kaggle_that_fails(pneumo: Command, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(kaggle, "is_downloaded", lambda: False)
     monkeypatch.setattr(kaggle, "start", lambda installation: download)
     code, out, err = pneumo("data", "get", "kaggle")
-    assert (code, out, err) == (1, "", "pneumo: Kaggle cannot be reached. Try later.\n")
+    told = f"pneumo: Kaggle cannot be reached. Try later. {kaggle.OTHER_WAYS}\n"
+    assert (code, out, err) == (1, "", told)
 
 
 # Trainings -----------------------------------------------------------------------------
@@ -834,8 +877,9 @@ def test_predict_says_what_is_out_of_scope(
     (path, *_) = sorted(sample_root.glob("test/*/*.jpeg"))
     predict = Predictor.predict
 
-    def outside(*arguments: Any) -> Prediction:
-        return dataclasses.replace(predict(*arguments), scope=("The film is upside down.",))
+    def outside(*arguments: Any, **options: Any) -> Prediction:
+        answer = predict(*arguments, **options)
+        return dataclasses.replace(answer, scope=("The film is upside down.",))
 
     monkeypatch.setattr(Predictor, "predict", outside)
     code, out, _ = pneumo("predict", path)
@@ -845,6 +889,84 @@ def test_predict_says_what_is_out_of_scope(
     )
     (answer,) = json.loads(pneumo("predict", path, "--json")[1])
     assert answer["scope"] == ["The film is upside down."]
+
+
+@pytest.fixture
+def ward(sample_root: Path, tmp_path: Path) -> Path:
+    """A folder of three films, two of one name and one without an ending, and of other things."""
+    films = sorted(sample_root.glob("test/*/*.jpeg"))[:3]
+    for name, film in zip(("a/film.jpeg", "b/film.jpeg", "b/IM.0001"), films, strict=True):
+        (tmp_path / "ward" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(film, tmp_path / "ward" / name)
+    for name in ("labels.csv", "b/.hidden.jpeg", "b/notes.txt"):
+        (tmp_path / "ward" / name).write_text("no film")
+    return tmp_path / "ward"
+
+
+def test_predict_a_folder_and_a_zip(pneumo: Command, ward: Path, tmp_path: Path) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "films"), "zip", ward / "b"))
+    code, out, _ = pneumo("predict", ward, archive, "--json")
+    answers = json.loads(out)
+    paths = [answer["path"] for answer in answers]
+    assert code == 1
+    assert paths[:3] == [str(ward / it) for it in ("a/film.jpeg", "b/IM.0001", "b/film.jpeg")]
+    assert sorted(paths[3:]) == [f"{archive}/{it}" for it in ("IM.0001", "film.jpeg", "notes.txt")]
+    assert [path for path, it in zip(paths, answers, strict=True) if "error" in it] == [
+        f"{archive}/notes.txt"
+    ]
+    by_path = dict(zip(paths, answers, strict=True))
+    assert by_path[f"{archive}/IM.0001"]["logit"] == by_path[str(ward / "b/IM.0001")]["logit"]
+
+
+def test_predict_a_folder_without_films(pneumo: Command, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no film")
+    code, out, err = pneumo("predict", tmp_path)
+    assert (code, out) == (1, "")
+    assert "A folder must hold films." in err and "Traceback" not in err
+
+
+def test_overlays_of_one_name_do_not_meet(pneumo: Command, ward: Path, tmp_path: Path) -> None:
+    code, _, _ = pneumo("predict", ward, "--overlays", tmp_path / "maps")
+    assert code == 0
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == [
+        *("IM-overlay.png", "film-2-overlay.png", "film-overlay.png")
+    ]
+
+
+def test_predict_with_labels_and_a_table(
+    pneumo: Command, sample_root: Path, tmp_path: Path
+) -> None:
+    films = sorted(sample_root.glob("test/*/*.jpeg"))
+    labels, table = tmp_path / "labels.csv", tmp_path / "answers.csv"
+    labels.write_text(
+        "\n".join(["file,label", *(f"{film.name},{film.parent.name}" for film in films[1:])])
+    )
+    command = ("predict", sample_root / "test", "--labels", labels)
+    code, out, _ = pneumo(*command, "--csv", table)
+    lines = out.splitlines()
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    right = [row["agrees"] == "True" for row in rows if row["label"]]
+    assert code == 0
+    assert len(lines) == len(films) + 4
+    assert lines[-4] == "19 of 20 films have a verdict and a label, 95 % intervals"
+    assert lines[-3].split()[:2] == ["accuracy", f"{sum(right) / 19:.4f}"]
+    assert [row["file"] for row in rows] == [str(film) for film in films]
+    assert [row["label"] for row in rows] == ["", *(film.parent.name for film in films[1:])]
+    # As JSON the agreement goes to standard error, so that the answers stay what they are.
+    code, out, err = pneumo(*command, "--json")
+    answers = json.loads(out)
+    assert code == 0
+    assert "label" not in answers[0] and answers[1]["label"] == films[1].parent.name
+    assert err.splitlines() == lines[-4:]
+
+
+def test_predict_with_labels_that_are_none(
+    pneumo: Command, sample_root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "labels.csv").write_text("name,age\nx,3\n")
+    code, out, err = pneumo("predict", sample_root, "--labels", tmp_path / "labels.csv")
+    assert (code, out) == (1, "")
+    assert "must have a column `file` and a column `label`" in err
 
 
 def test_predict_for_an_impossible_prevalence(pneumo: Command, sample_root: Path) -> None:

@@ -11,12 +11,14 @@ from pneumo.settings import REPOSITORY
 
 LAYERS = (
     ("pneumo.settings",),
-    ("pneumo.radiograph", "pneumo.figures", "pneumo.background"),
+    ("pneumo.radiograph", "pneumo.figures", "pneumo.background", "pneumo.identifiers"),
     ("pneumo.datasets",),
     ("pneumo.evaluation",),
     ("pneumo.inference",),
-    ("pneumo.export",),
+    ("pneumo.report",),
+    ("pneumo.export", "pneumo.secondary_capture"),
     ("pneumo.training",),
+    ("pneumo.audit",),
     ("pneumo.cli",),
     ("pneumo.__main__", "pages", "streamlit_app"),
 )

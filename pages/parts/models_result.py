@@ -34,8 +34,9 @@ def show_result(result: Evaluation, dataset: Dataset, limits: ImageLimits) -> No
         _show_verdicts(table, metrics)
     with probabilities:
         _show_probabilities(table, metrics)
-    for file in result.unreadable:
-        reason = f"{escape(file.path.name)} was left out. {escape(file.error)}"
+    for answer in result.unreadable:
+        name = Path(answer.question.name).name
+        reason = f"{escape(name)} was left out. {escape(answer.error)}"
         st.warning(reason, icon=":material/broken_image:")
     _show_mistakes(table, dataset, metrics.threshold, limits)
 

@@ -1,76 +1,137 @@
-"""What a model says of one film: the verdict, the original, and what the model saw in it."""
+"""What a model says of one film: the verdict, the film, and what the verdict is worth."""
 
-from typing import Any
+from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
-from pages.parts.frame import class_name, escape
-from pneumo import figures, radiograph
-from pneumo.datasets import gallery
-from pneumo.inference.batch import Answer, Question
-from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction, Verdict
+from pages.parts.frame import escape
+from pages.parts.predict_cases import show_cases
+from pages.parts.predict_explanation import choose_heat_map, show_agreement, show_stability
+from pages.parts.predict_reading import choose_reading
+from pages.parts.predict_report import offer_report
+from pages.parts.viewer import show_viewer
+from pneumo import figures, radiograph, settings
+from pneumo.inference.batch import Answer, Question, Reading
+from pneumo.inference.card import ModelCard
+from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction, Predictor
 from pneumo.radiograph import Radiograph
-from pneumo.settings import ImageLimits
-
-SIDES: tuple[Verdict, ...] = ("PNEUMONIA", "NORMAL")
-SHOWN = 1100  # pixels a side at most, of a film on its way to the browser
 
 
-def show_answer(shown: Answer, trained_on: dict[str, Any], limits: ImageLimits) -> None:
-    """One film, with the data that the model was trained on."""
-    name, prediction = shown.question.name, shown.prediction
-    if prediction is None:
-        st.error(f"**{escape(name)}** {escape(shown.error)}", icon=":material/broken_image:")
+@dataclass(frozen=True, kw_only=True)
+class _Film:
+    """The film that is shown, kept until another one is.
+
+    Attributes:
+        whole: as people look at it.
+        picture: as the network saw it, uint8, shape (size, size).
+    """
+
+    whole: Radiograph
+    picture: np.ndarray
+
+
+def show_answer(answer: Answer, predictor: Predictor, reading: Reading | None = None) -> None:
+    """One film.
+
+    Args:
+        reading: of the answer; asked for beside the verdict where there is none yet.
+    """
+    name, card = answer.question.name, predictor.bundle.card
+    if answer.prediction is None:
+        st.error(f"**{escape(name)}** {escape(answer.error)}", icon=":material/broken_image:")
         return
     verdict, views = st.columns([4, 10], gap="medium")
-    with verdict:
-        _show_verdict(shown.question, prediction, trained_on)
+    with verdict, st.container(border=True, key="verdict"):
+        first = st.container()  # whoever opens the page on a phone sees the verdict first
+        if reading is None:
+            reading = choose_reading(card.operating_points)
+        answer = reading.of(answer)
+        prediction = answer.prediction
+        assert prediction is not None
+        with first:
+            _show_verdict(answer.question, prediction, card)
+        last = st.container()
+    film = _film_of(answer.question, size=card.image_size)
+    key = answer.question.key
     with views:
-        _show_views(name, radiograph.read(shown.question.read(), limits=limits), prediction)
+        heat_map, evidence = choose_heat_map(predictor, film.picture, prediction, key=key)
+        show_viewer(
+            film.whole.pixels,
+            heat_map,
+            key="viewer",
+            name=name,
+            description=f"The film with a heat map. {prediction.wording}",
+        )
+        st.caption(f"{evidence} {_describe(film.whole)}.")
+        show_agreement(predictor, film.whole, film.picture, prediction, key=key)
+    with last:
+        offer_report(
+            answer, film.whole, heat_map, evidence=evidence, card=card, reading=reading
+        )
+    stability, cases = st.columns([4, 10], gap="medium")
+    with stability:
+        show_stability(predictor, film.picture, prediction, key=key)
+    with cases:
+        show_cases(predictor, film.picture, key=key)
 
 
-def _show_verdict(question: Question, prediction: Prediction, trained_on: dict[str, Any]) -> None:
+def _film_of(question: Question, *, size: int) -> _Film:
+    """The film of a question, decoded once while it is shown."""
+    address = (question.key, size)
+    known, film = st.session_state.get("film", (None, None))
+    if film is None or known != address:
+        data, limits = question.read(), settings.load().image_limits
+        seen = radiograph.read(data, limits=limits, model_size=size)
+        film = _Film(
+            whole=radiograph.read(data, limits=limits),
+            picture=radiograph.to_model_input(seen, size=size),
+        )
+        st.session_state["film"] = address, film
+    return film
+
+
+def _show_verdict(question: Question, prediction: Prediction, card: ModelCard) -> None:
     """The verdict and what it rests on."""
-    with st.container(border=True, key="verdict"):
-        st.caption(escape(question.name))
-        if prediction.scope:
-            st.subheader(f":gray[:material/block: {OUT_OF_SCOPE}]", anchor=False)
-            st.warning("  \n".join(prediction.scope))
-            st.markdown(f":gray[{prediction.wording}]")
-        else:
-            st.subheader(_headline(prediction), anchor=False)
-        st.plotly_chart(
-            figures.probability_scale(
-                prediction.probability,
-                prediction.threshold,
-                band=prediction.band,
-                muted=bool(prediction.scope),
-            ),
-            key="probability",
-            config={"displayModeBar": False},
-            alt=f"Probability of pneumonia {prediction.probability:.1%}, "
-            f"threshold {prediction.threshold:.1%}, "
-            f"unsure from {prediction.band[0]:.1%} to {prediction.band[1]:.1%}",
-        )
+    st.caption(escape(question.name))
+    if prediction.scope:
+        st.subheader(f":gray[:material/block: {OUT_OF_SCOPE}]", anchor=False)
+        st.warning("  \n".join(prediction.scope))
+        st.markdown(f":gray[{prediction.wording}]")
+    else:
+        st.subheader(_headline(prediction), anchor=False)
+    st.plotly_chart(
+        figures.probability_scale(
+            prediction.probability,
+            prediction.threshold,
+            band=prediction.band,
+            muted=bool(prediction.scope),
+        ),
+        key="probability",
+        config={"displayModeBar": False},
+        alt=f"Probability of pneumonia {prediction.probability:.1%}, "
+        f"threshold {prediction.threshold:.1%}, "
+        f"unsure from {prediction.band[0]:.1%} to {prediction.band[1]:.1%}",
+    )
+    st.caption(
+        f"Probability of pneumonia {100 * prediction.probability:.2f} %, called pneumonia from "
+        f"{_percent(prediction.threshold)}, unsure from {_percent(prediction.band[0])} to "
+        f"{_percent(prediction.band[1])}. Answered in {prediction.milliseconds:.0f} ms."
+    )
+    if prediction.verdict == "PNEUMONIA" and prediction.cause:
+        causes = (f"{name} {share:.0%}" for name, share in prediction.cause.items())
+        st.caption(f"If it is pneumonia: {', '.join(causes)}.")
+    if question.synthetic and not card.data["synthetic"]:
         st.caption(
-            f"Probability of pneumonia {100 * prediction.probability:.2f} %, called pneumonia from "
-            f"{_percent(prediction.threshold)}, unsure from {_percent(prediction.band[0])} to "
-            f"{_percent(prediction.band[1])}. Answered in {prediction.milliseconds:.0f} ms."
+            ":material/science: A synthetic film, and a model that learned from patients: the "
+            "answer shows how the tool works, not how good the model is."
         )
-        if prediction.verdict == "PNEUMONIA" and prediction.cause:
-            causes = (f"{name} {share:.0%}" for name, share in prediction.cause.items())
-            st.caption(f"If it is pneumonia: {', '.join(causes)}.")
-        if question.synthetic and not trained_on["synthetic"]:
-            st.caption(
-                ":material/science: A synthetic film, and a model that learned from patients: the "
-                "answer shows how the tool works, not how good the model is."
-            )
-        for flag in prediction.flags:
-            st.warning(flag, icon=":material/report:")
-        st.caption(
-            ":material/stethoscope: **Decision support, not a diagnosis.** "
-            f"Trained on {escape(trained_on['population'])}."
-        )
+    for flag in prediction.flags:
+        st.warning(flag, icon=":material/report:")
+    st.caption(
+        ":material/stethoscope: **Decision support, not a diagnosis.** "
+        f"Trained on {escape(card.data['population'])}."
+    )
 
 
 def _headline(prediction: Prediction) -> str:
@@ -85,39 +146,6 @@ def _headline(prediction: Prediction) -> str:
 def _percent(probability: float) -> str:
     """As short as it can be: 50 %, 3.57 %, 99.9 %."""
     return f"{100 * probability:.3g} %"
-
-
-def _show_views(name: str, film: Radiograph, prediction: Prediction) -> None:
-    """The original beside the same film with the heat map that the user asks for."""
-    with st.container(horizontal=True, gap="large", vertical_alignment="center"):
-        side = st.segmented_control(
-            "Show the evidence for",
-            SIDES,
-            default=prediction.verdict,
-            required=True,
-            format_func=class_name,
-            key=f"side-{prediction.verdict}",
-        )
-        opacity = st.slider(
-            "Heat map opacity", 0, 100, 45, format="%d %%", key="opacity", width=260
-        )
-    heat_map = prediction.evidence_for(side)
-    pixels = gallery.fit(film.pixels, width=SHOWN, height=SHOWN)
-    original, explained = st.columns(2, gap="medium")
-    with original:
-        st.image(gallery.to_jpeg(pixels), width="stretch", alt=f"Chest radiograph {name}, original")
-        st.caption(f"Original: {_describe(film)}")
-    with explained:
-        st.image(
-            gallery.to_jpeg(figures.overlay(pixels, heat_map, opacity=opacity / 100)),
-            width="stretch",
-            alt=f"The same film with a heat map. {prediction.wording}",
-        )
-        st.caption(
-            f"Grad-CAM: the brighter, the more the place speaks for {class_name(side).lower()}."
-            if heat_map.any()
-            else f"Grad-CAM: nothing in this film speaks for {class_name(side).lower()}."
-        )
 
 
 def _describe(film: Radiograph) -> str:

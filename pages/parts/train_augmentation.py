@@ -147,5 +147,5 @@ def _draw_others() -> None:
 @st.cache_data(show_spinner=False, max_entries=500)
 def _read(path: str, digest: str, size: int, _here: Settings) -> np.ndarray:
     """What the network is given of a film before it is augmented."""
-    film = radiograph.read_file(Path(path), limits=_here.image_limits)
+    film = radiograph.read_file(Path(path), limits=_here.image_limits, model_size=size)
     return radiograph.to_model_input(film, size=size)

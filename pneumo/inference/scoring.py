@@ -1,7 +1,6 @@
-"""Many radiographs at once: predictions for files, figures for a split."""
+"""What a model is worth: its figures on a split, and under nuisances."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,44 +13,12 @@ from pneumo.evaluation import stress
 from pneumo.evaluation.metrics import CLASSES, CauseMetrics, Metrics, measure, measure_causes
 from pneumo.evaluation.operating_point import BALANCED
 from pneumo.evaluation.stress import StressFigure
+from pneumo.inference import batch
+from pneumo.inference.batch import Answer
 from pneumo.inference.card import ModelCard
 from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.radiograph import UnreadableRadiograph
 from pneumo.settings import ImageLimits
-
-
-@dataclass(frozen=True, kw_only=True)
-class FilePrediction:
-    """What became of one file: a prediction, or the reason why there is none.
-
-    Attributes:
-        path: as it was given.
-        prediction: None where the file could not be read.
-        error: "" where it could.
-    """
-
-    path: Path
-    prediction: Prediction | None
-    error: str = ""
-
-
-def predict_files(
-    predictor: Predictor, paths: Iterable[Path], *, limits: ImageLimits
-) -> Iterator[FilePrediction]:
-    """Predictions in the order of the paths, as they come, on all cores."""
-
-    def predict(path: Path) -> FilePrediction:
-        try:
-            film = radiograph.read_file(path, limits=limits)
-        except UnreadableRadiograph as error:
-            return FilePrediction(path=path, prediction=None, error=str(error))
-        except OSError as error:
-            reason = f"The file cannot be opened: {error.strerror}."
-            return FilePrediction(path=path, prediction=None, error=reason)
-        return FilePrediction(path=path, prediction=predictor.predict(film))
-
-    with ThreadPoolExecutor(predictor.workers) as pool:
-        yield from pool.map(predict, paths)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +35,7 @@ class Evaluation:
     metrics: Metrics
     predictions: pd.DataFrame
     causes: CauseMetrics | None
-    unreadable: tuple[FilePrediction, ...]
+    unreadable: tuple[Answer, ...]
 
 
 def rows_of_split(catalog: pd.DataFrame, split: str, card: ModelCard) -> pd.DataFrame:
@@ -110,15 +77,16 @@ def evaluate(
     """
     logits, probabilities, readable, unreadable = [], [], [], []
     called = []
-    files = predict_files(predictor, (root / path for path in images["path"]), limits=limits)
-    for done, file in enumerate(files, start=1):
-        readable.append(file.prediction is not None)
-        if file.prediction is None:
-            unreadable.append(file)
+    questions = (batch.about_file(root / path, limits=limits) for path in images["path"])
+    answers = batch.answers(predictor, questions, limits=limits)
+    for done, answer in enumerate(answers, start=1):
+        readable.append(answer.prediction is not None)
+        if answer.prediction is None:
+            unreadable.append(answer)
         else:
-            logits.append(file.prediction.logit)
-            probabilities.append(file.prediction.probability)
-            called.append(_called_class(file.prediction))
+            logits.append(answer.prediction.logit)
+            probabilities.append(answer.prediction.probability)
+            called.append(_called_class(answer.prediction))
         if progress is not None:
             progress(done, len(images))
     threshold = predictor.bundle.card.operating_points[BALANCED].threshold
@@ -164,7 +132,7 @@ def model_inputs(
     pictures, is_pneumonia = [], []
     for path, label in zip(images["path"], images["label"], strict=True):
         try:
-            film = radiograph.read_file(root / path, limits=limits)
+            film = radiograph.read_file(root / path, limits=limits, model_size=size)
         except (UnreadableRadiograph, OSError):
             continue
         pictures.append(radiograph.to_model_input(film, size=size))

@@ -61,22 +61,6 @@ def test_a_dropped_film_gets_the_verdict_of_the_predictor(
     assert f"Probability of pneumonia {100 * expected.probability:.2f} %" in words(page)
 
 
-def test_changing_the_opacity_does_not_predict_again(
-    open_page: OpenPage, films: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = open_page("predict")
-    page.file_uploader[0].upload(films[0].name, films[0].read_bytes(), "image/jpeg").run()
-    verdict = page.subheader[0].value
-
-    def refuse(*arguments: object) -> None:
-        raise AssertionError("predicted again")
-
-    monkeypatch.setattr(Predictor, "predict", refuse)
-    page.slider(key="opacity").set_value(80).run()
-    assert not page.exception
-    assert page.subheader[0].value == verdict
-
-
 # Readings -------------------------------------------------------------------------------
 
 Say = Callable[..., None]
@@ -90,8 +74,8 @@ def say(monkeypatch: pytest.MonkeyPatch) -> Say:
     def say_(*probabilities: float, scope: tuple[str, ...] = ()) -> None:
         left = list(probabilities)
 
-        def told(predictor: Predictor, film: Radiograph) -> Prediction:
-            answer = predict(predictor, film)
+        def told(predictor: Predictor, film: Radiograph, **options: bool) -> Prediction:
+            answer = predict(predictor, film, **options)
             return dataclasses.replace(answer, probability=left.pop(0), scope=scope)
 
         monkeypatch.setattr(Predictor, "predict", told)
@@ -159,39 +143,6 @@ def test_a_film_out_of_scope_is_grey_and_has_its_reasons(open_page: OpenPage, sa
     assert ":gray[Prediction: Pneumonia, confidence 94.21 %]" in words(page)
 
 
-def test_in_the_table_the_unsure_are_told_apart(
-    open_page: OpenPage, say: Say, films: list[Path]
-) -> None:
-    say(0.9, 0.7, 0.1)
-    page = open_page("predict")
-    page.file_uploader[0].set_value(
-        [(film.name, film.read_bytes(), "image/jpeg") for film in films[:3]]
-    ).run()
-    assert not page.exception
-    table = page.dataframe[0].value
-    assert list(table["Verdict"]) == ["Pneumonia", "Unsure", "Normal"]
-    assert list(table["Class"]) == ["Pneumonia", "Pneumonia", "Normal"]
-    assert table["Remarks"][1].startswith("Leans to pneumonia.")
-    assert "badge[Unsure] 1" in words(page)
-    page.segmented_control(key="operating-point").set_value("high-specificity").run()
-    assert list(page.dataframe[0].value["Verdict"]) == ["Unsure", "Normal", "Normal"]
-
-
-def test_in_the_table_what_is_out_of_scope_has_its_reason(
-    open_page: OpenPage, say: Say, films: list[Path]
-) -> None:
-    say(0.9, 0.7, scope=("The film is upside down.",))
-    page = open_page("predict")
-    page.file_uploader[0].set_value(
-        [(film.name, film.read_bytes(), "image/jpeg") for film in films[:2]]
-    ).run()
-    assert not page.exception
-    table = page.dataframe[0].value
-    assert list(table["Verdict"]) == ["Out of scope", "Out of scope"]
-    assert "The film is upside down." in table["Remarks"][0]
-    assert "badge[Out of scope] 2" in words(page)
-
-
 # Files ----------------------------------------------------------------------------------
 
 
@@ -201,22 +152,6 @@ def test_a_file_that_is_no_film_gets_its_reason_and_no_traceback(open_page: Open
     assert not page.exception
     assert "notes.jpeg" in page.error[0].value
     assert not page.subheader
-
-
-def test_of_many_files_the_bad_ones_are_listed_and_the_good_ones_answered(
-    open_page: OpenPage, films: list[Path]
-) -> None:
-    page = open_page("predict")
-    uploads = [(film.name, film.read_bytes(), "image/jpeg") for film in films[:3]]
-    uploads.insert(1, ("broken.jpeg", films[0].read_bytes()[:200], "image/jpeg"))
-    page.file_uploader[0].set_value(uploads).run()
-    assert not page.exception
-    table = page.dataframe[0].value
-    assert len(table) == 4
-    assert table.set_index("File").loc["broken.jpeg", "Verdict"] == "Not read"
-    assert "cut short" in table.set_index("File").loc["broken.jpeg", "Remarks"]
-    read = table[table["Verdict"] != "Not read"]["Probability"]
-    assert list(read) == sorted(read, reverse=True)
 
 
 def test_a_patient_name_in_a_dicom_file_is_never_shown(open_page: OpenPage) -> None:

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pneumo.datasets import splits
+from pneumo.settings import Settings
 
 
 def catalog_of(*, patients: int, seed: int = 0) -> pd.DataFrame:
@@ -114,3 +117,95 @@ def test_too_few_patients_are_refused() -> None:
 def test_a_share_out_of_range_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="`share` must be between 0 and 1"):
         splits.carve_validation(catalog_of(patients=20), share=share)
+
+
+# A new split ---------------------------------------------------------------------------
+
+
+def sides_of(divided: pd.DataFrame) -> pd.Series:
+    return divided.groupby("group")["split"].nunique()
+
+
+def test_a_new_split_has_the_shares_and_parts_nobody() -> None:
+    table = catalog_of(patients=200)
+    divided = splits.resplit(table, splits.persons(table))
+    assert sides_of(divided).eq(1).all()
+    assert divided.drop(columns=["split", "group"]).equals(table.drop(columns="split"))
+    for label in ("NORMAL", "PNEUMONIA"):
+        of_label = divided.loc[divided["label"] == label, "split"]
+        shares = of_label.value_counts(normalize=True)
+        assert shares.to_dict() == pytest.approx(dict(splits.SHARES), abs=0.01)
+
+
+def test_films_of_one_name_in_several_splits_come_together() -> None:
+    table = catalog_of(patients=30)
+    divided = splits.resplit(table, splits.persons(table))
+    of_one = divided[(divided["label"] == "NORMAL") & (divided["patient"] == "IM-0")]
+    assert set(table.loc[of_one.index, "split"]) == {"train", "val"}
+    assert of_one["split"].nunique() == 1
+
+
+def test_a_group_of_both_labels_stays_together() -> None:
+    table = catalog_of(patients=30)
+    groups = pd.Series([f"group {row % 40}" for row in range(len(table))], index=table.index)
+    divided = splits.resplit(table, groups, shares={"train": 0.8, "test": 0.2})
+    assert sides_of(divided).eq(1).all()
+    assert set(divided["split"]) == {"train", "test"}
+
+
+def test_the_seed_decides_a_new_split_and_the_order_of_rows_does_not() -> None:
+    table = catalog_of(patients=60)
+
+    def split(rows: pd.DataFrame, seed: int = 0) -> dict[str, str]:
+        divided = splits.resplit(rows, splits.persons(rows), seed=seed)
+        return dict(zip(divided["path"], divided["split"], strict=True))
+
+    assert split(table) == split(table.sample(frac=1, random_state=1))
+    assert split(table) != split(table, seed=1)
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [{"train": 0.7, "test": 0.2}, {"train": 1.2, "test": -0.2}, {"train": 0.5, "validation": 0.5}],
+)
+def test_shares_that_are_none_are_refused(shares: dict[str, float]) -> None:
+    table = catalog_of(patients=20)
+    with pytest.raises(ValueError, match="`shares` must be above 0 and add up to 1"):
+        splits.resplit(table, splits.persons(table), shares=shares)
+
+
+def test_too_few_patients_cannot_be_split() -> None:
+    table = catalog_of(patients=1)
+    with pytest.raises(ValueError, match=r"`(val|test)` would hold no "):
+        splits.resplit(table, splits.persons(table))
+
+
+def test_a_split_is_kept_and_applied(installation: Settings, tmp_path: Path) -> None:
+    table = catalog_of(patients=30)
+    table.attrs["root"] = "somewhere"
+    file = splits.split_file(installation, tmp_path)
+    assert splits.apply_split(table, file) is table
+    divided = splits.resplit(table, splits.persons(table))
+    splits.save_split(divided, file)
+    assert file.read_text().splitlines()[0] == "path,split,group"
+    applied = splits.apply_split(table, file)
+    assert applied.equals(divided.drop(columns="group"))
+    assert applied.attrs == table.attrs
+    assert splits.split_file(installation, tmp_path / "other") != file
+
+
+def test_a_split_that_lacks_a_film_is_refused(tmp_path: Path) -> None:
+    table = catalog_of(patients=30)
+    file = tmp_path / "split.csv"
+    splits.save_split(splits.resplit(table, splits.persons(table)), file)
+    table.loc[len(table)] = table.iloc[0].replace("0.jpeg", "new.jpeg")
+    with pytest.raises(ValueError, match=r"lacks 1, the first new\.jpeg\. Make it again"):
+        splits.apply_split(table, file)
+
+
+@pytest.mark.parametrize("text", ["name\na\n", "path,split\n0.jpeg,validation\n"])
+def test_a_file_that_is_no_split_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "split.csv"
+    file.write_text(text)
+    with pytest.raises(ValueError, match="A split is a CSV file with `path` and `split`"):
+        splits.apply_split(catalog_of(patients=3), file)

@@ -1,4 +1,4 @@
-"""Many files at once: none stops the others, figures are those of their table."""
+"""What a model is worth: figures are those of their table, under nuisances too."""
 
 import dataclasses
 import shutil
@@ -12,9 +12,10 @@ import pytest
 from pneumo.datasets import catalog
 from pneumo.evaluation.metrics import measure
 from pneumo.evaluation.stress import NUISANCES
+from pneumo.inference import batch
 from pneumo.inference.card import ModelCard
 from pneumo.inference.predictor import Prediction, Predictor
-from pneumo.inference.scoring import evaluate, model_inputs, predict_files, stress_test
+from pneumo.inference.scoring import evaluate, model_inputs, stress_test
 from pneumo.radiograph import Radiograph
 from pneumo.settings import ImageLimits
 
@@ -25,30 +26,6 @@ LIMITS = ImageLimits()
 def test_split(sample_root: Path) -> pd.DataFrame:
     images = catalog.build(sample_root)
     return images[images["split"] == "test"]
-
-
-def test_unreadable_files_do_not_stop_the_others(
-    predictor: Predictor, sample_root: Path, tmp_path: Path
-) -> None:
-    films = sorted(sample_root.glob("test/*/*.jpeg"))[:3]
-    (tmp_path / "empty.jpeg").touch()
-    (tmp_path / "cut.jpeg").write_bytes(films[0].read_bytes()[:3000])
-    paths = [
-        *(films[0], tmp_path / "empty.jpeg", films[1], tmp_path / "cut.jpeg"),
-        *(tmp_path / "missing.png", tmp_path, films[2]),
-    ]
-    answers = list(predict_files(predictor, paths, limits=LIMITS))
-    assert [answer.path for answer in answers] == paths
-    assert [answer.prediction is not None for answer in answers] == [1, 0, 1, 0, 0, 0, 1]
-    assert [bool(answer.error) for answer in answers] == [0, 1, 0, 1, 1, 1, 0]
-    assert answers[4].error == "The file cannot be opened: No such file or directory."
-    assert answers[5].error == "The file cannot be opened: Is a directory."
-
-
-def test_limits_hold_for_files(predictor: Predictor, sample_root: Path) -> None:
-    (path, *_) = sample_root.glob("test/*/*.jpeg")
-    (answer,) = predict_files(predictor, [path], limits=ImageLimits(max_bytes=100))
-    assert answer.prediction is None and "100" in answer.error
 
 
 def test_figures_are_those_of_the_table(
@@ -81,8 +58,8 @@ def test_figures_are_those_of_the_table(
     assert told == [(done, 20) for done in range(1, 21)]
     assert result.unreadable == ()
     # Row by row they are the answers for the files.
-    paths = [sample_root / path for path in table["path"][:4]]
-    alone = [answer.prediction for answer in predict_files(predictor, paths, limits=LIMITS)]
+    files = [batch.about_file(sample_root / path, limits=LIMITS) for path in table["path"][:4]]
+    alone = [answer.prediction for answer in batch.answers(predictor, files, limits=LIMITS)]
     assert [prediction.logit for prediction in alone if prediction] == list(table["logit"][:4])
 
 
@@ -98,7 +75,7 @@ def test_unreadable_images_are_left_out_and_told(
     result = evaluate(predictor, images, tmp_path, limits=LIMITS)
     assert list(result.predictions["path"]) == list(images["path"].iloc[[0, 2, 3]])
     assert np.isfinite(result.predictions["logit"]).all()
-    assert [file.path for file in result.unreadable] == [tmp_path / damaged]
+    assert [it.question.name for it in result.unreadable] == [str(tmp_path / damaged)]
     assert result.metrics.images == 3
 
 
@@ -118,7 +95,7 @@ class Teller:
         self.bundle = SimpleNamespace(card=card)
         self._answers = iter(answers)
 
-    def predict(self, film: Radiograph) -> Prediction:
+    def predict(self, film: Radiograph, *, of_many: bool) -> Prediction:
         normal, bacterial, viral = next(self._answers)
         nothing = np.zeros((7, 7), np.float32)
         return Prediction(

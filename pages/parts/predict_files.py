@@ -1,0 +1,105 @@
+"""What the user drops: films, ZIPs and folders of films, labels to compare with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import streamlit as st
+from streamlit.typing import UploadedFile
+
+from pages.parts.frame import escape
+from pneumo.evaluation.agreement import Label, read_labels
+from pneumo.inference import archive, batch
+from pneumo.inference.batch import Question
+from pneumo.settings import ImageLimits
+
+TABLES = (".csv", ".tsv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """What was dropped.
+
+    Attributes:
+        labels: by the key of the question; films without one are not in it.
+        remarks: on the labels, a sentence each.
+        problems: tables of labels that cannot be read, by name, with their reasons.
+    """
+
+    questions: Sequence[Question] = ()
+    labels: dict[str, Label] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
+    problems: Sequence[tuple[str, str]] = ()
+
+
+def drop_zone(limits: ImageLimits) -> Dropped:
+    """One place for everything that can be dropped."""
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        st.markdown(
+            "**Drop chest radiographs**: JPEG, PNG or DICOM, a ZIP or a folder of them, with a CSV "
+            "of labels if there is one. They stay in memory and leave with you.",
+            width="stretch",
+        )
+        choose = st.segmented_control(
+            "What the button chooses",
+            ["Files", "Folder"],
+            default="Files",
+            required=True,
+            label_visibility="collapsed",
+            key="choose",
+        )
+    uploads = st.file_uploader(
+        "Chest radiographs",
+        accept_multiple_files="directory" if choose == "Folder" else True,
+        label_visibility="collapsed",
+        key="films",
+    )
+    # Unpacked and read once, not in every run of the page.
+    keys = [it.file_id for it in uploads]
+    known, dropped = st.session_state.get("dropped", (None, None))
+    if dropped is None or known != keys:
+        dropped = _open(uploads, limits)
+        st.session_state["dropped"] = keys, dropped
+    for name, problem in dropped.problems:
+        st.warning(f"**{escape(name)}** {escape(problem)}", icon=":material/table:")
+    if uploads and not dropped.questions:
+        st.info("There is no film among these files. Drop the films as well.")
+    return dropped
+
+
+def _open(uploads: Sequence[UploadedFile], limits: ImageLimits) -> Dropped:
+    """The films and the labels in files."""
+    questions: list[Question] = []
+    tables: list[UploadedFile] = []
+    for upload in uploads:
+        name = archive.plain_name(upload.name)
+        if archive.is_hidden(upload.name):
+            continue
+        if name.lower().endswith(TABLES):
+            tables.append(upload)
+        elif archive.is_archive(upload.getvalue()[:4]):
+            questions += batch.about_archive(upload, name=name, key=upload.file_id, limits=limits)
+        else:
+            questions.append(Question(name=name, key=upload.file_id, read=upload.getvalue))
+    labels: dict[str, Label] = {}
+    remarks: list[str] = []
+    problems: list[tuple[str, str]] = []
+    for upload in tables:
+        name = archive.plain_name(upload.name)
+        try:
+            table = read_labels(upload.getvalue())
+        except ValueError as problem:
+            problems.append((name, str(problem)))
+            continue
+        found = table.of(it.name for it in questions)
+        labels |= {
+            it.key: label for it, label in zip(questions, found, strict=True) if label is not None
+        }
+        if table.unknown:
+            remarks.append(f"{table.unknown:,} rows of {name} say neither NORMAL nor PNEUMONIA.")
+        if table.contradictory:
+            remarks.append(f"{table.contradictory:,} films of {name} are called both.")
+    return Dropped(
+        questions=batch.told_apart(questions), labels=labels, remarks=remarks, problems=problems
+    )

@@ -1,0 +1,357 @@
+"""What a model says of many films: a worklist that fills as the answers come."""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts.frame import class_name, escape
+from pages.parts.predict_files import Dropped
+from pages.parts.train_estimate import spoken
+from pneumo.evaluation.interval import Interval
+from pneumo.inference import records
+from pneumo.inference.batch import Answer, Batch, Question, Reading
+from pneumo.inference.predictor import Predictor
+from pneumo.inference.records import Labelled
+from pneumo.settings import ImageLimits
+
+ALL, DISAGREES = "All", "Disagrees with label"
+PNEUMONIA, UNSURE, NORMAL = "Pneumonia", "Unsure", "Normal"
+OUTSIDE, NOT_READ = "Out of scope", "Not read"
+SIGNS = {
+    PNEUMONIA: ":material/change_history: ",
+    UNSURE: ":material/help: ",
+    NORMAL: ":material/circle: ",
+    OUTSIDE: ":material/block: ",
+    NOT_READ: ":material/broken_image: ",
+    DISAGREES: ":material/compare_arrows: ",
+}
+GRACE = 0.4
+"""Seconds that a page waits for a new batch: a handful of films is there at once."""
+ROW = 48  # pixels
+
+
+# The batch ------------------------------------------------------------------------------
+
+
+def follow(questions: Sequence[Question], predictor: Predictor, limits: ImageLimits) -> Batch:
+    """The session's batch; a new one where the files or the model have changed.
+
+    It lives in the session's state alone, and goes with it.
+    """
+    batch: Batch | None = st.session_state.get("batch")
+    if batch is None or batch.predictor is not predictor or batch.questions != tuple(questions):
+        same_model = batch is not None and batch.predictor.bundle.digest == predictor.bundle.digest
+        answered = batch.answers if batch is not None and same_model else []
+        forget()
+        if st.session_state.get("chosen") not in {it.key for it in questions}:
+            st.session_state.pop("chosen", None)
+        _start(questions, predictor, limits, answered)
+        batch = st.session_state["batch"]
+        batch.wait(GRACE)
+    return batch
+
+
+def forget() -> None:
+    """Stop the session's batch, if there is one, and let go of its films."""
+    batch: Batch | None = st.session_state.pop("batch", None)
+    if batch is not None:
+        batch.cancel()
+
+
+def _start(
+    questions: Sequence[Question], predictor: Predictor, limits: ImageLimits, known: list[Answer]
+) -> None:
+    st.session_state["batch"] = Batch(
+        predictor,
+        questions,
+        limits=limits,
+        pool=_pool(predictor.workers),
+        known={it.question.key: it for it in known},
+    )
+
+
+@st.cache_resource(show_spinner=False)
+def _pool(workers: int) -> ThreadPoolExecutor:
+    """The threads that answer for all sessions."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="predict")
+
+
+# The worklist ---------------------------------------------------------------------------
+
+
+def show_many(
+    batch: Batch, reading: Reading, dropped: Dropped, limits: ImageLimits
+) -> Answer | None:
+    """Progress, table and the way through it. Returns the answer to show; None as yet."""
+    live = not batch.progress.ended
+    st.fragment(_follow_progress, run_every=0.5 if live else None)(batch, limits, live=live)
+    chosen = st.session_state.get("chosen")
+    look_through = st.fragment(_look_through, run_every=1.5) if live else _look_through
+    look_through(batch, reading, dropped, live=live, drawn=chosen)
+    answers = {it.question.key: it for it in batch.answers}
+    chosen = st.session_state.get("chosen")
+    if chosen not in answers:
+        return None
+    return reading.of(answers[chosen])
+
+
+def _follow_progress(batch: Batch, limits: ImageLimits, *, live: bool) -> None:
+    """How far the batch is, and the button that ends it.
+
+    Args:
+        live: whether it was under way when the page was drawn.
+    """
+    progress = batch.progress
+    if live and progress.ended:
+        st.rerun()
+    if progress.done == progress.total:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="progress"):
+        text = f"{progress.done:,} of {progress.total:,} films"
+        if progress.ended:
+            st.markdown(f"Cancelled after {text}.", width="stretch")
+            st.button(
+                "Go on",
+                icon=":material/resume:",
+                key="go-on",
+                on_click=_start,
+                args=(batch.questions, batch.predictor, limits, batch.answers),
+            )
+            return
+        if progress.seconds_left is not None:
+            text += f", about {spoken(progress.seconds_left)} left"
+        st.progress(progress.done / progress.total, text=text, width="stretch")
+        st.button("Cancel", icon=":material/stop_circle:", key="cancel", on_click=batch.cancel)
+
+
+def _look_through(
+    batch: Batch, reading: Reading, dropped: Dropped, *, live: bool, drawn: str | None
+) -> None:
+    """Filter, downloads and table of the answers so far.
+
+    Args:
+        live: whether this is redrawn alone, and again and again.
+        drawn: the key of the film that the page shows below.
+    """
+    labelled = sorted(
+        (
+            Labelled(answer=reading.of(it), label=dropped.labels.get(it.question.key))
+            for it in batch.answers
+        ),
+        key=_urgency,
+    )
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        kind = _choose_kind(labelled, with_labels=bool(dropped.labels))
+        _offer_downloads(labelled, reading, batch)
+    if dropped.labels and not live:
+        _show_agreement(labelled, dropped)
+    listed = [it for it in labelled if kind == ALL or kind in _kinds(it)]
+    order = [it.answer.question.key for it in listed]
+    st.session_state["order"] = order
+    if not live and order and st.session_state.get("chosen") not in order:
+        st.session_state["chosen"] = order[0]
+    if listed:
+        _show_table(listed, with_labels=bool(dropped.labels))
+    else:
+        st.caption("None as yet." if live else "None.")
+    if "chosen" in st.session_state:
+        _walk(order, st.session_state["chosen"])
+    if live and st.session_state.get("chosen") != drawn:
+        st.rerun()
+
+
+def _urgency(labelled: Labelled) -> tuple[int, float]:
+    """The most suspicious first.
+
+    Out of scope, and behind them not read, come last, whatever the model says: it does not know,
+    and a folder of strange files must not push the most suspicious film out of sight. That there
+    are some, and how many, stands above the table.
+    """
+    prediction = labelled.answer.prediction
+    if prediction is None:
+        return 2, 0.0
+    return int(bool(prediction.scope)), -prediction.probability
+
+
+def _kinds(labelled: Labelled) -> list[str]:
+    """What an answer can be found under, its verdict first."""
+    prediction = labelled.answer.prediction
+    if prediction is None:
+        return [NOT_READ]
+    verdict = class_name(prediction.verdict)
+    kind = OUTSIDE if prediction.scope else UNSURE if prediction.unsure else verdict
+    return [kind, DISAGREES] if labelled.agrees is False else [kind]
+
+
+def _choose_kind(labelled: Sequence[Labelled], *, with_labels: bool) -> str:
+    """Which of the films to list."""
+    counts = Counter(kind for it in labelled for kind in _kinds(it))
+    counts[ALL] = len(labelled)
+    kinds = [ALL, *SIGNS] if with_labels else [ALL, *(it for it in SIGNS if it != DISAGREES)]
+    return st.pills(
+        "Films to list",
+        kinds,
+        default=ALL,
+        required=True,
+        format_func=lambda it: f"{SIGNS.get(it, '')}{it} {counts[it]:,}",
+        label_visibility="collapsed",
+        wrap=True,
+        key="kind",
+    )
+
+
+def _offer_downloads(labelled: Sequence[Labelled], reading: Reading, batch: Batch) -> None:
+    """The answers to take away, written when they are asked for."""
+    model = batch.predictor.bundle
+    with st.container(horizontal=True, width="content"):
+        st.download_button(
+            "CSV",
+            partial(records.table, labelled, reading, model),
+            "pneumo-predictions.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="csv",
+        )
+        st.download_button(
+            "JSON",
+            lambda: json.dumps(records.document(labelled, reading, model), indent=2),
+            "pneumo-predictions.json",
+            mime="application/json",
+            icon=":material/download:",
+            on_click="ignore",
+            key="json",
+        )
+
+
+def _show_agreement(labelled: Sequence[Labelled], dropped: Dropped) -> None:
+    """How far the verdicts agree with the labels that the user brought."""
+    found = records.agreement_of(labelled)
+    if found is None:
+        st.caption("No film with a label could be read.")
+        return
+    figures = (
+        _measured("accuracy", found.accuracy, found.accuracy_interval),
+        _measured("sensitivity", found.sensitivity, found.sensitivity_interval),
+        _measured("specificity", found.specificity, found.specificity_interval),
+    )
+    pneumonia = found.true_positives + found.false_negatives
+    st.caption(
+        f"**Agreement with the labels** of {found.films:,} of {len(labelled):,} films: "
+        f"{', '.join(filter(None, figures))}. Missed {found.false_negatives:,} of {pneumonia:,} "
+        f"with pneumonia, false alarms on {found.false_positives:,} of "
+        f"{found.films - pneumonia:,} without. That is this batch at this operating point; another "
+        "batch gives other figures. Films that are out of scope, or that the model is unsure of, "
+        "count by the class that it leans to. " + escape(" ".join(dropped.remarks))
+    )
+
+
+def _measured(name: str, share: float | None, interval: Interval | None) -> str:
+    """A share with its 95 % interval, in percent; "" where there is none."""
+    if share is None or interval is None:
+        return ""
+    return f"{name} {100 * share:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
+def _show_table(listed: Sequence[Labelled], *, with_labels: bool) -> None:
+    """One row a film; the film that is shown is the one selected, wherever it has moved to."""
+    chosen = st.session_state.get("chosen")
+    rows = [row for row, it in enumerate(listed) if it.answer.question.key == chosen]
+    if "table" in st.session_state:
+        selection = st.session_state["table"]["selection"]
+        # A cell of the row keeps the focus, so that the arrow keys go on from there.
+        cells = [it for it in selection["cells"] if it[0] in rows]
+        if list(selection["rows"]) != rows or len(cells) != len(selection["cells"]):
+            st.session_state["table"] = {"selection": {"rows": rows, "columns": [], "cells": cells}}
+    st.dataframe(
+        pd.DataFrame([_row(it) for it in listed]),
+        hide_index=True,
+        key="table",
+        on_select=_choose,
+        selection_mode=["single-row", "single-cell"],
+        selection_default={"selection": {"rows": rows}},
+        row_height=ROW,
+        height=min(40 + ROW * len(listed), 304),
+        placeholder="",
+        alt="Films by urgency",
+        column_order=[
+            *("Film", "Verdict", "Probability"),
+            *(("Label",) if with_labels else ()),
+            *("File", "Remarks"),
+        ],
+        column_config={
+            "Film": st.column_config.ImageColumn(width=64),
+            "File": st.column_config.TextColumn(width="medium"),
+            "Verdict": st.column_config.TextColumn(width=110),
+            "Probability": st.column_config.ProgressColumn(
+                "Probability of pneumonia", min_value=0, max_value=1, format="percent", width=180
+            ),
+            "Label": st.column_config.TextColumn(width=100),
+            "Remarks": st.column_config.TextColumn(width="large"),
+        },
+    )
+
+
+def _row(labelled: Labelled) -> dict[str, object]:
+    answer = labelled.answer
+    thumbnail = base64.b64encode(answer.thumbnail).decode()
+    return {
+        "Film": f"data:image/jpeg;base64,{thumbnail}" if thumbnail else None,
+        "File": answer.question.name,
+        "Verdict": _kinds(labelled)[0],
+        "Probability": None if answer.prediction is None else answer.prediction.probability,
+        "Label": "" if labelled.label is None else class_name(labelled.label),
+        "Remarks": " ".join(records.remarks(answer)),
+    }
+
+
+def _choose() -> None:
+    """A row or a cell was clicked, or a cell reached by an arrow key.
+
+    Of row and cell one is still that of the film before. Where neither is another, the click has
+    taken a selection away, and the film stays.
+    """
+    selection = st.session_state["table"]["selection"]
+    rows = {*selection["rows"], *(row for row, _ in selection["cells"])}
+    clicked = {st.session_state["order"][row] for row in rows} - {st.session_state.get("chosen")}
+    if clicked:
+        st.session_state["chosen"] = clicked.pop()
+
+
+def _walk(order: Sequence[str], chosen: str) -> None:
+    """To the films before and behind the one that is shown, in the order of the table."""
+    place = order.index(chosen) if chosen in order else None
+
+    def go_to(row: int) -> None:
+        st.session_state["chosen"] = order[row]
+
+    with st.container(horizontal=True, vertical_alignment="center", key="walk"):
+        st.button(
+            "Previous",
+            icon=":material/chevron_left:",
+            shortcut="P",
+            disabled=place in (None, 0),
+            key="previous",
+            on_click=go_to,
+            args=((place or 0) - 1,),
+        )
+        st.button(
+            "Next",
+            icon=":material/chevron_right:",
+            icon_position="right",
+            shortcut="N",
+            disabled=place in (None, len(order) - 1),
+            key="next",
+            on_click=go_to,
+            args=((place or 0) + 1,),
+        )
+        if place is not None:
+            st.caption(f"{place + 1:,} of {len(order):,}", width="content")

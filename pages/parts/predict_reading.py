@@ -1,0 +1,50 @@
+"""At which operating point, and for which patients, answers are read."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from pages.parts.models import point_name
+from pneumo.evaluation.interval import Interval
+from pneumo.evaluation.operating_point import BALANCED, OperatingPoint
+from pneumo.inference.batch import Reading
+
+
+def choose_reading(points: Mapping[str, OperatingPoint]) -> Reading:
+    """Ask for the operating point and the prevalence; nothing is predicted again."""
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="reading"):
+        name = st.segmented_control(
+            "Operating point",
+            list(points),
+            default=BALANCED,
+            required=True,
+            format_func=point_name,
+            key="operating-point",
+            bind="query-params",
+            wrap=True,
+        )
+        percent = st.slider(
+            "How common is pneumonia among your patients?",
+            1,
+            99,
+            50,
+            format="%d %%",
+            key="prevalence",
+            bind="query-params",
+            width=330,
+            help="Restates the probability and the threshold. The verdict stays with the operating "
+            "point.",
+        )
+        point = points[name]
+        st.caption(
+            f"{_measured('Sensitivity', point.sensitivity, point.sensitivity_interval)}, "
+            f"{_measured('specificity', point.specificity, point.specificity_interval)} on "
+            "validation patients. The slider changes the probability, never the verdict.",
+            width=430,
+        )
+    return Reading(name=name, point=point, prevalence=percent / 100)
+
+
+def _measured(name: str, share: float, interval: Interval) -> str:
+    """A share with its 95 % interval, in percent."""
+    return f"{name} {100 * share:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"

@@ -1,0 +1,236 @@
+"""One pass over the films of a data set: everything that an audit needs of their pixels.
+
+Each film is read once, at a reduced scale where its format allows, and what was found is kept by
+the digest of its file: the next audit reads new films only, and one that was broken off goes on.
+"""
+
+import contextlib
+import hashlib
+import io
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+from pneumo import radiograph
+from pneumo.inference.predictor import Predictor
+from pneumo.radiograph import MODEL_INPUT_VERSION, Radiograph, UnreadableRadiograph
+from pneumo.settings import ImageLimits, written_whole
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+SIDE = 224
+"""Pixels of the square that films are squeezed to, as a network sees them."""
+
+THUMBNAIL = 32
+"""Pixels along a side of what is kept of a film."""
+
+EDGE = SIDE // 14
+CORNER = SIDE // 6
+
+KEPT_TOGETHER = 256
+"""Films between two writes: an audit that is broken off loses no more."""
+
+# The name of the store changes with its columns.
+_FORMAT = 1
+
+
+class AuditCancelled(Exception):
+    """Somebody asked the audit to stop; what it has read is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSource:
+    """What turns a film into features, to find labels that disagree with it.
+
+    Attributes:
+        name: for people.
+        digest: another one gives other features.
+        size: side of the square picture that it takes, in pixels.
+        extract: from a picture, uint8, shape (size, size), to features, shape (features,); called
+            from several threads.
+    """
+
+    name: str
+    digest: str
+    size: int
+    extract: Callable[[np.ndarray], np.ndarray]
+
+
+def features_of(predictor: Predictor) -> FeatureSource:
+    """The pooled last feature map of a model."""
+    return FeatureSource(
+        name=predictor.bundle.card.name,
+        digest=predictor.bundle.digest,
+        size=predictor.bundle.card.image_size,
+        extract=lambda picture: predictor.feature_map(picture).mean(axis=(0, 1)),
+    )
+
+
+def measure_films(
+    catalog: pd.DataFrame,
+    *,
+    source: FeatureSource | None,
+    limits: ImageLimits,
+    store: Path,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> tuple[pd.DataFrame, pd.Series | None]:
+    """Measure every film that is not in the store yet.
+
+    Args:
+        catalog: as `catalog.build` returns it.
+        source: of features; None for none.
+        store: a folder to keep the measurements in.
+        cancelled: asked after every few films.
+
+    Returns:
+        A row per digest (the index): `problem` (str, why the pixels cannot be decoded, else ""),
+        `thumbnail` (bytes, uint8 of `THUMBNAIL` × `THUMBNAIL`) and the numbers of `_look_at`;
+        and the features by digest (bytes, float16), for readable films.
+
+    Raises:
+        AuditCancelled: `cancelled` said so.
+        OSError: the store cannot be written.
+    """
+    stores = [store / f"films-{_FORMAT}.{MODEL_INPUT_VERSION}"]
+    if source is not None:
+        stores.append(store / f"features-{MODEL_INPUT_VERSION}-{source.digest[:16]}")
+    tables = [_read(folder) for folder in stores]
+    wanted = catalog.drop_duplicates("digest")[["path", "digest"]]
+    known = [set(table.index) for table in tables]
+    new = wanted[[not all(digest in it for it in known) for digest in wanted["digest"]]]
+    done = len(wanted) - len(new)
+    root = Path(catalog.attrs["root"])
+
+    def measure(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        return _measure(root / path, source, limits)
+
+    progress("Reading the films", done, len(wanted))
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(new), KEPT_TOGETHER):
+            part = new.iloc[start : start + KEPT_TOGETHER]
+            measured = list(pool.map(measure, part["path"]))
+            for place, folder in enumerate(stores):
+                rows = pd.DataFrame([row[place] for row in measured], index=part["digest"])
+                tables[place] = pd.concat([tables[place], _append(rows, folder)])
+            done += len(part)
+            progress("Reading the films", done, len(wanted))
+            if cancelled():
+                raise AuditCancelled
+    measures, *features = (
+        table[~table.index.duplicated()].reindex(wanted["digest"]) for table in tables
+    )
+    return measures, features[0]["features"] if features else None
+
+
+def thumbnails(measures: pd.DataFrame) -> np.ndarray:
+    """uint8, shape (films, THUMBNAIL, THUMBNAIL), of readable films in their order."""
+    return np.frombuffer(b"".join(measures["thumbnail"]), np.uint8).reshape(
+        -1, THUMBNAIL, THUMBNAIL
+    )
+
+
+def store_of(cache: Path, root: Path) -> Path:
+    """Where what is known of the films of a data set is kept."""
+    key = hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
+    return cache / "audit" / key
+
+
+def _measure(
+    path: Path, source: FeatureSource | None, limits: ImageLimits
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The rows of one film in both stores."""
+    try:
+        data = path.read_bytes()
+        film = radiograph.read(data, limits=limits, model_size=SIDE)
+        picture = radiograph.to_model_input(film, size=SIDE)
+        features = b""
+        if source is not None:
+            shown = picture
+            if source.size != SIDE:
+                film = radiograph.read(data, limits=limits, model_size=source.size)
+                shown = radiograph.to_model_input(film, size=source.size)
+            features = source.extract(shown).astype(np.float16).tobytes()
+    except (UnreadableRadiograph, OSError) as error:
+        return {"problem": str(error), "thumbnail": b""}, {"features": b""}
+    thumbnail = cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    row = {"problem": "", "thumbnail": thumbnail.tobytes()}
+    return {**row, **_of_the_file(data, film), **_look_at(picture)}, {"features": features}
+
+
+def _of_the_file(data: bytes, film: Radiograph) -> dict[str, float]:
+    """How the film was stored, apart from what the catalogue knows."""
+    channels = 1
+    if film.format != "DICOM":
+        opened = JpegImageFile if film.format == "JPEG" else PngImageFile
+        channels = len(opened(io.BytesIO(data)).getbands())  # from the header
+    return {
+        "channels": float(channels),
+        "jpeg": float(film.format == "JPEG"),
+        "bit_depth": float(film.bit_depth),
+    }
+
+
+def _look_at(picture: np.ndarray) -> dict[str, float]:
+    """Grey levels of the whole, of the edge and of the corners, and how sharp the film is.
+
+    Args:
+        picture: uint8, shape (SIDE, SIDE).
+    """
+    edge = np.concatenate(
+        [
+            *(picture[:EDGE].ravel(), picture[-EDGE:].ravel()),
+            *(picture[EDGE:-EDGE, :EDGE].ravel(), picture[EDGE:-EDGE, -EDGE:].ravel()),
+        ]
+    )
+    corners = {
+        "upper_left": picture[:CORNER, :CORNER],
+        "upper_right": picture[:CORNER, -CORNER:],
+        "lower_left": picture[-CORNER:, :CORNER],
+        "lower_right": picture[-CORNER:, -CORNER:],
+    }
+    spread = float(picture.std())
+    found = {
+        "mean": float(picture.mean()),
+        "spread": spread,
+        "black": float(np.mean(picture <= 8)),
+        "white": float(np.mean(picture >= 247)),
+        "sharpness": float(cv2.Laplacian(picture, cv2.CV_32F).std()) / (spread or 1),
+        "edge_mean": float(edge.mean()),
+        "edge_spread": float(edge.std()),
+        "edge_black": float(np.mean(edge <= 8)),
+    }
+    for name, corner in corners.items():
+        found[f"{name}_mean"] = float(corner.mean())
+        found[f"{name}_spread"] = float(corner.std())
+    return found
+
+
+def _read(folder: Path) -> pd.DataFrame:
+    tables = list(_parts(folder))
+    return pd.concat(tables) if tables else pd.DataFrame(index=pd.Index([], name="digest"))
+
+
+def _parts(folder: Path) -> Iterator[pd.DataFrame]:
+    for path in sorted(folder.glob("[!.]*.parquet")):
+        # A damaged part is made again.
+        with contextlib.suppress(OSError, pyarrow.ArrowInvalid):
+            yield pd.read_parquet(path)
+
+
+def _append(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(folder / f"{uuid.uuid4().hex}.parquet") as temporary:
+        rows.to_parquet(temporary)
+    return rows

@@ -1,0 +1,120 @@
+"""Answers written down: for scripts, for spreadsheets, for whoever looks at them later."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pneumo.evaluation.agreement import Agreement, Label, agreement
+from pneumo.inference.batch import Answer, Reading
+from pneumo.inference.bundle import Bundle
+
+COLUMNS = (
+    *("file", "verdict", "unsure", "out_of_scope", "probability", "threshold"),
+    *("operating_point", "prevalence", "logit", "label", "agrees", "remarks", "error"),
+    *("model", "model_digest"),
+)
+"""Of a table of answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """An answer, already read at an operating point, beside what somebody says of the film.
+
+    Attributes:
+        label: None where nobody says anything.
+    """
+
+    answer: Answer
+    label: Label | None = None
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether verdict and label are the same; None where one of them is missing.
+
+        A film without a sure answer counts with the class that the model leans to, as in the
+        figures of a model's card.
+        """
+        if self.answer.prediction is None or self.label is None:
+            return None
+        return self.answer.prediction.verdict == self.label
+
+
+def agreement_of(labelled: Sequence[Labelled]) -> Agreement | None:
+    """How far the verdicts agree with the labels; None where no film has both."""
+    return agreement(
+        (it.answer.prediction.verdict, it.label)
+        for it in labelled
+        if it.answer.prediction is not None and it.label is not None
+    )
+
+
+def describe(labelled: Labelled, reading: Reading) -> dict[str, Any]:
+    """An answer as JSON values, without the name of its file."""
+    prediction = labelled.answer.prediction
+    label = {} if labelled.label is None else {"label": labelled.label}
+    if prediction is None:
+        return {"error": labelled.answer.error, **label}
+    return {
+        "verdict": prediction.verdict,
+        "unsure": prediction.unsure,
+        "probability": prediction.probability,
+        "threshold": prediction.threshold,
+        "operating_point": reading.name,
+        "prevalence": prediction.prevalence,
+        "logit": prediction.logit,
+        "cause": prediction.cause,
+        "scope": list(prediction.scope),
+        "flags": list(prediction.flags),
+        **label,
+    }
+
+
+def document(labelled: Sequence[Labelled], reading: Reading, model: Bundle) -> dict[str, Any]:
+    """All answers with what they rest on, as JSON values."""
+    found = agreement_of(labelled)
+    return {
+        "model": model.card.name,
+        "model_digest": model.digest,
+        "operating_point": reading.name,
+        "prevalence": reading.prevalence,
+        "agreement": None if found is None else dataclasses.asdict(found),
+        "files": [{"file": it.answer.question.name, **describe(it, reading)} for it in labelled],
+    }
+
+
+def table(labelled: Sequence[Labelled], reading: Reading, model: Bundle) -> str:
+    """All answers as CSV, in `COLUMNS`.
+
+    A text that a spreadsheet would take for a formula, such as a file's name that begins with
+    an equals sign, gets an apostrophe before it.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for it in labelled:
+        row: dict[str, Any] = {"file": it.answer.question.name, **describe(it, reading)}
+        if it.answer.prediction is not None:
+            row |= {"out_of_scope": bool(row["scope"]), "remarks": " ".join(remarks(it.answer))}
+            row |= {"model": model.card.name, "model_digest": model.digest}
+        if it.agrees is not None:
+            row["agrees"] = it.agrees
+        writer.writerow({name: _no_formula(value) for name, value in row.items()})
+    return text.getvalue()
+
+
+def remarks(answer: Answer) -> list[str]:
+    """What to know about an answer besides its verdict, in plain words."""
+    prediction = answer.prediction
+    if prediction is None:
+        return [answer.error]
+    leaning = [f"Leans to {prediction.verdict.lower()}."] if prediction.unsure else []
+    return [*leaning, *prediction.scope, *prediction.flags]
+
+
+def _no_formula(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value

@@ -1,0 +1,299 @@
+"""The Predict page with many files: the worklist, and everything that films can come in."""
+
+import dataclasses
+import io
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import cv2
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pneumo.inference.predictor import Prediction, Predictor
+from pneumo.radiograph import Radiograph
+from tests.app.conftest import words
+
+OpenPage = Callable[..., AppTest]
+Upload = tuple[str, bytes, str]
+
+
+def film(name: str, level: int) -> Upload:
+    """A film of one grey level."""
+    _, encoded = cv2.imencode(".png", np.full((80, 80), level, np.uint8))
+    return name, encoded.tobytes(), "image/png"
+
+
+def table_of_labels(*rows: str) -> Upload:
+    return "labels.csv", "\n".join(["file,label", *rows]).encode(), "text/csv"
+
+
+def zipped(name: str, *uploads: Upload) -> Upload:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as writer:
+        for inner, content, _ in uploads:
+            writer.writestr(inner, content)
+    return name, packed.getvalue(), "application/zip"
+
+
+BAD: Upload = ("letter.png", b"Dear colleague", "image/png")
+UPSIDE_DOWN = 250
+
+
+@pytest.fixture(autouse=True)
+def grey_is_suspicious(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The model reads a probability from the grey level: 90 is 0.9; it is out of scope at 250.
+
+    Gives the levels that it was asked about.
+    """
+    predict = Predictor.predict
+    asked: list[float] = []
+
+    def told(predictor: Predictor, film: Radiograph, **options: bool) -> Prediction:
+        level = float(film.pixels.mean())
+        asked.append(level)
+        answer = dataclasses.replace(predict(predictor, film, **options), scope=(), flags=())
+        if level == UPSIDE_DOWN:
+            return dataclasses.replace(answer, probability=0.99, scope=("Upside down.",))
+        return dataclasses.replace(answer, probability=level / 100)
+
+    monkeypatch.setattr(Predictor, "predict", told)
+    return asked
+
+
+@pytest.fixture
+def drop(open_page: OpenPage) -> Callable[..., AppTest]:
+    """Opens the page, drops files, waits until all are answered."""
+
+    def drop_(*uploads: Upload) -> AppTest:
+        page = open_page("predict")
+        page.file_uploader[0].set_value(list(uploads)).run()
+        return settle(page)
+
+    return drop_
+
+
+Drop = Callable[..., AppTest]
+
+
+def settle(page: AppTest) -> AppTest:
+    assert page.session_state["batch"].wait(60)
+    page.run()
+    assert not page.exception
+    return page
+
+
+def column(page: AppTest, name: str) -> list[object]:
+    return list(page.dataframe[0].value[name])
+
+
+# The worklist ---------------------------------------------------------------------------
+
+
+def test_the_most_suspicious_come_first_and_what_has_no_answer_last(drop: Drop) -> None:
+    page = drop(
+        *(film("a.png", 10), BAD, film("b.png", 60), film("c.png", UPSIDE_DOWN)),
+        *(film("d.png", 90), film("e.png", 40)),
+    )
+    assert column(page, "File") == [*("d.png", "b.png", "e.png", "a.png", "c.png", "letter.png")]
+    assert column(page, "Verdict") == [
+        *("Pneumonia", "Unsure", "Unsure", "Normal", "Out of scope", "Not read")
+    ]
+    remarks = column(page, "Remarks")
+    assert remarks[1:3] == ["Leans to pneumonia.", "Leans to normal."]
+    assert remarks[4] == "Upside down."
+    assert "must be a JPEG, PNG or DICOM" in str(remarks[5])
+    assert all(str(it).startswith("data:image/jpeg") for it in column(page, "Film")[:5])
+    # The first is shown below.
+    assert "Prediction: Pneumonia, confidence 90.00 %" in page.subheader[0].value
+    assert "1 of 6" in words(page)
+
+
+def test_the_operating_point_turns_verdicts_without_asking_again(
+    drop: Drop, grey_is_suspicious: list[float]
+) -> None:
+    page = drop(film("a.png", 10), film("b.png", 60), film("d.png", 90))
+    assert sorted(grey_is_suspicious) == [10, 60, 90]
+    page.segmented_control(key="operating-point").set_value("high-specificity").run()
+    assert column(page, "Verdict") == ["Unsure", "Normal", "Normal"]
+    page.slider(key="prevalence").set_value(10).run()
+    # Odds of 9, of which a ninth is left.
+    assert column(page, "Probability")[0] == pytest.approx(0.5)
+    assert len(grey_is_suspicious) == 3
+
+
+def kinds(page: AppTest) -> list[str]:
+    return [it.content.rpartition(": ")[2] for it in page.pills(key="kind").proto.options]
+
+
+def test_kinds_have_counts_and_filter(drop: Drop) -> None:
+    page = drop(film("a.png", 10), BAD, film("b.png", 60), film("d.png", 90), film("e.png", 30))
+    assert kinds(page) == [
+        *("All 5", "Pneumonia 1", "Unsure 2", "Normal 1", "Out of scope 0", "Not read 1")
+    ]
+    page.pills(key="kind").set_value("Unsure").run()
+    assert column(page, "File") == ["b.png", "e.png"]
+    assert "leans to pneumonia, 60.00 %" in page.subheader[0].value, "the first of those listed"
+    page.pills(key="kind").set_value("Not read").run()
+    assert not page.subheader
+    assert "letter.png" in page.error[0].value
+    page.pills(key="kind").set_value("Out of scope").run()
+    assert not page.dataframe and not page.exception
+    # A filter outlives a change of what it counts.
+    page.pills(key="kind").set_value("Unsure").run()
+    page.segmented_control(key="operating-point").set_value("high-sensitivity").run()
+    assert page.pills(key="kind").value == "Unsure"
+    assert column(page, "File") == ["a.png"]
+
+
+def test_next_and_previous_walk_what_is_listed(drop: Drop) -> None:
+    page = drop(film("a.png", 10), film("b.png", 60), film("d.png", 90), film("e.png", 40))
+    page.pills(key="kind").set_value("Unsure").run()
+    assert page.button(key="previous").disabled
+    page.button(key="next").click().run()
+    assert "leans to normal, 60.00 %" in page.subheader[0].value
+    assert "2 of 2" in words(page)
+    assert page.button(key="next").disabled
+    page.pills(key="kind").set_value("All").run()
+    assert "leans to normal, 60.00 %" in page.subheader[0].value, "the same film stays"
+    assert "3 of 4" in words(page)
+    page.button(key="previous").click().run()
+    assert "leans to pneumonia, 60.00 %" in page.subheader[0].value
+
+
+def test_cancelled_it_keeps_what_it_has_and_can_go_on(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.parts.predict_many._pool", lambda workers: Idle())
+    page = open_page("predict")
+    page.file_uploader[0].set_value([film("a.png", 10), film("b.png", 60), BAD]).run()
+    assert not page.exception
+    page.session_state["batch"]._pool.work(2)
+    page.run()
+    assert column(page, "File") == ["b.png", "a.png"]
+    assert not page.subheader, "no film is chosen for the user while more come"
+    page.button(key="cancel").click().run()
+    assert "Cancelled after 2 of 3 films." in words(page)
+    assert "leans to pneumonia" in page.subheader[0].value
+    page.button(key="go-on").click().run()
+    page.session_state["batch"]._pool.work(1)
+    page.run()
+    assert not page.exception
+    assert column(page, "File") == ["b.png", "a.png", "letter.png"]
+    assert "Cancelled" not in words(page)
+
+
+class Idle:
+    """A pool that works when it is told to."""
+
+    def __init__(self) -> None:
+        self._turns: list[Callable[[], object]] = []
+
+    def submit(
+        self, function: Callable[..., object], *arguments: object, **options: object
+    ) -> Future[object]:
+        future: Future[object] = Future()
+        self._turns.append(lambda: future.set_result(function(*arguments, **options)))
+        return future
+
+    def work(self, turns: int) -> None:
+        for _ in range(turns):
+            self._turns.pop(0)()
+
+
+# What films come in ---------------------------------------------------------------------
+
+
+def test_a_zip_with_others_beside_it(drop: Drop) -> None:
+    inner = zipped("films.zip", film("NORMAL/a.png", 10), film("PNEUMONIA/a.png", 90), BAD)
+    page = drop(inner, film("b.png", 60), ("torn.zip", b"PK\x03\x04", "application/zip"))
+    assert column(page, "File") == [*("a (2).png", "b.png", "a (1).png", "letter.png", "torn.zip")]
+    assert "A ZIP must be complete." in str(column(page, "Remarks")[4])
+
+
+def test_a_zip_with_one_film_is_that_film(open_page: OpenPage) -> None:
+    page = open_page("predict")
+    page.file_uploader[0].set_value([zipped("films.zip", film("a.png", 90))]).run()
+    assert not page.exception
+    assert not page.dataframe
+    assert "confidence 90.00 %" in page.subheader[0].value
+
+
+def test_a_folder(open_page: OpenPage) -> None:
+    page = open_page("predict")
+    page.segmented_control(key="choose").set_value("Folder").run()
+    assert page.file_uploader[0].accept_directory
+    page.file_uploader[0].set_value(
+        [film("films/x/a.png", 10), film("films/b.png", 60), ("films/.DS_Store", b"x", "")]
+    ).run()
+    settle(page)
+    assert column(page, "File") == ["b.png", "a.png"]
+
+
+def test_the_batch_is_forgotten_with_its_files(drop: Drop) -> None:
+    page = drop(film("a.png", 10), film("b.png", 60))
+    batch = page.session_state["batch"]
+    page.file_uploader[0].set_value([film("d.png", 90)]).run()
+    assert "confidence 90.00 %" in page.subheader[0].value
+    assert "batch" not in page.session_state and batch.progress.ended
+    page.file_uploader[0].set_value(None).run()
+    assert not page.exception and not page.subheader
+    assert "answer" not in page.session_state
+
+
+# Labels ---------------------------------------------------------------------------------
+
+
+def test_agreement_with_labels(drop: Drop) -> None:
+    page = drop(
+        *(film("a.png", 10), film("b.png", 60), film("c.png", 20), film("d.png", 90), BAD),
+        table_of_labels("x/A.png,normal", "b.png,0", "c.png,1", "d.png,1", "letter.png,1"),
+    )
+    assert column(page, "Label") == ["Pneumonia", "Normal", "Pneumonia", "Normal", "Pneumonia"]
+    assert "**Agreement with the labels** of 4 of 5 films: accuracy 50.0 %" in words(page)
+    assert "Missed 1 of 2 with pneumonia, false alarms on 1 of 2 without." in words(page)
+    page.pills(key="kind").set_value("Disagrees with label").run()
+    assert column(page, "File") == ["b.png", "c.png"]
+    page.segmented_control(key="operating-point").set_value("high-sensitivity").run()
+    assert "Missed 0 of 2" in words(page)
+
+
+def test_labels_that_are_not_all_clear(drop: Drop) -> None:
+    page = drop(
+        *(film("a.png", 10), film("b.png", 60)),
+        table_of_labels("a.png,perhaps", "b.png,1", "c.png,0", "c.png,1"),
+    )
+    assert "of 1 of 2 films" in words(page)
+    assert "1 rows of labels.csv say neither NORMAL nor PNEUMONIA." in words(page)
+    assert "1 films of labels.csv are called both." in words(page)
+
+
+def test_labels_that_are_none(drop: Drop) -> None:
+    page = drop(film("a.png", 10), film("b.png", 60), ("x.csv", b"name,age\na,3\n", "text/csv"))
+    assert "**x.csv**" in page.warning[0].value
+    assert "Received the headings" in page.warning[0].value
+    assert len(page.dataframe[0].value) == 2
+    assert "Disagrees with label 0" not in kinds(page)
+
+
+def test_a_filter_by_labels_ends_with_them(drop: Drop) -> None:
+    page = drop(film("a.png", 10), film("b.png", 60), table_of_labels("a.png,1", "b.png,1"))
+    page.pills(key="kind").set_value("Disagrees with label").run()
+    assert column(page, "File") == ["a.png"]
+    page.file_uploader[0].set_value([film("a.png", 10), film("b.png", 60)]).run()
+    settle(page)
+    assert column(page, "File") == ["b.png", "a.png"]
+
+
+def test_labels_alone(open_page: OpenPage) -> None:
+    page = open_page("predict")
+    page.file_uploader[0].set_value([table_of_labels("a.png,1")]).run()
+    assert not page.exception
+    assert "no film among these files" in page.info[0].value
+
+
+def test_no_markdown_in_a_name(drop: Drop) -> None:
+    page = drop(("**x**.png", b"no film", "image/png"), film("a.png", 10))
+    page.button(key="next").click().run()
+    assert "\\*\\*x\\*\\*.png" in page.error[0].value
