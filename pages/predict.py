@@ -140,19 +140,20 @@ def offer_examples() -> Question | None:
 with header("Predict"):
     predictor = pick_model()
 
-files, examples = st.columns(2, gap="large")
+files, beside = st.columns(2, gap="large")
 with files:
     dropped = drop_zone(here.image_limits)
 questions = list(dropped.questions)
 if not questions:
-    with examples:
+    with beside:
         one = offer_examples()
     if "film" in st.query_params:
         one = film_of_data_set(st.query_params["film"])
     questions = [one] if one is not None else []
 if len(questions) > 1:
     running = follow(questions, predictor, here.image_limits)
-    reading = choose_reading(predictor.bundle.card.operating_points)
+    with beside:
+        reading = choose_reading(predictor.bundle.card.operating_points)
     shown = show_many(running, reading, dropped, here.image_limits)
     if shown is not None:
         show_answer(shown, predictor, reading)

@@ -1,4 +1,4 @@
-"""What every page begins with, and the badges that all of them show."""
+"""What every page begins with, and the badges and wordings that all of them show."""
 
 import re
 import runpy
@@ -6,6 +6,7 @@ import runpy
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pneumo.evaluation.interval import Interval
 from pneumo.settings import REPOSITORY
 
 
@@ -45,3 +46,20 @@ def header(title: str) -> DeltaGenerator:
     )
     row.title(title, anchor=False, width="content")
     return row
+
+
+def duration(seconds: float) -> str:
+    """A duration as people say it: "25 s", "3 min 20 s", "1 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 10:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def measured(name: str, share: float, interval: Interval) -> str:
+    """A share with its 95 % interval, in percent."""
+    return f"{name} {100 * share:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"

@@ -66,9 +66,7 @@ def show_answer(answer: Answer, predictor: Predictor, reading: Reading | None = 
         st.caption(f"{evidence} {_describe(film.whole)}.")
         show_agreement(predictor, film.whole, film.picture, prediction, key=key)
     with last:
-        offer_report(
-            answer, film.whole, heat_map, evidence=evidence, card=card, reading=reading
-        )
+        offer_report(answer, film.whole, heat_map, evidence=evidence, card=card, reading=reading)
     stability, cases = st.columns([4, 10], gap="medium")
     with stability:
         show_stability(predictor, film.picture, prediction, key=key)

@@ -10,10 +10,9 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from pages.parts.frame import class_name, escape
+from pages.parts.frame import class_name, duration, escape, measured
 from pages.parts.predict_files import Dropped
-from pages.parts.train_estimate import spoken
-from pneumo.evaluation.interval import Interval
+from pages.parts.predict_report import offer_batch_report
 from pneumo.inference import records
 from pneumo.inference.batch import Answer, Batch, Question, Reading
 from pneumo.inference.predictor import Predictor
@@ -125,7 +124,7 @@ def _follow_progress(batch: Batch, limits: ImageLimits, *, live: bool) -> None:
             )
             return
         if progress.seconds_left is not None:
-            text += f", about {spoken(progress.seconds_left)} left"
+            text += f", about {duration(progress.seconds_left)} left"
         st.progress(progress.done / progress.total, text=text, width="stretch")
         st.button("Cancel", icon=":material/stop_circle:", key="cancel", on_click=batch.cancel)
 
@@ -150,7 +149,7 @@ def _look_through(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
         kind = _choose_kind(labelled, with_labels=bool(dropped.labels))
-        _offer_downloads(labelled, reading, batch)
+        _offer_downloads(labelled, reading, batch, live=live)
     if dropped.labels and not live:
         _show_agreement(labelled, dropped)
     listed = [it for it in labelled if kind == ALL or kind in _kinds(it)]
@@ -208,10 +207,12 @@ def _choose_kind(labelled: Sequence[Labelled], *, with_labels: bool) -> str:
     )
 
 
-def _offer_downloads(labelled: Sequence[Labelled], reading: Reading, batch: Batch) -> None:
-    """The answers to take away, written when they are asked for."""
+def _offer_downloads(
+    labelled: Sequence[Labelled], reading: Reading, batch: Batch, *, live: bool
+) -> None:
+    """The answers to take away, written when they are asked for; the report once all are there."""
     model = batch.predictor.bundle
-    with st.container(horizontal=True, width="content"):
+    with st.container(horizontal=True, gap="xsmall", width=300):
         st.download_button(
             "CSV",
             partial(records.table, labelled, reading, model),
@@ -230,6 +231,9 @@ def _offer_downloads(labelled: Sequence[Labelled], reading: Reading, batch: Batc
             on_click="ignore",
             key="json",
         )
+        if not live:
+            answers = [reading.of(it) for it in batch.answers]
+            offer_batch_report(answers, card=model.card, reading=reading)
 
 
 def _show_agreement(labelled: Sequence[Labelled], dropped: Dropped) -> None:
@@ -239,26 +243,20 @@ def _show_agreement(labelled: Sequence[Labelled], dropped: Dropped) -> None:
         st.caption("No film with a label could be read.")
         return
     figures = (
-        _measured("accuracy", found.accuracy, found.accuracy_interval),
-        _measured("sensitivity", found.sensitivity, found.sensitivity_interval),
-        _measured("specificity", found.specificity, found.specificity_interval),
+        ("accuracy", found.accuracy, found.accuracy_interval),
+        ("sensitivity", found.sensitivity, found.sensitivity_interval),
+        ("specificity", found.specificity, found.specificity_interval),
     )
+    known = [measured(name, share, it) for name, share, it in figures if share is not None and it]
     pneumonia = found.true_positives + found.false_negatives
     st.caption(
         f"**Agreement with the labels** of {found.films:,} of {len(labelled):,} films: "
-        f"{', '.join(filter(None, figures))}. Missed {found.false_negatives:,} of {pneumonia:,} "
+        f"{', '.join(known)}. Missed {found.false_negatives:,} of {pneumonia:,} "
         f"with pneumonia, false alarms on {found.false_positives:,} of "
         f"{found.films - pneumonia:,} without. That is this batch at this operating point; another "
         "batch gives other figures. Films that are out of scope, or that the model is unsure of, "
         "count by the class that it leans to. " + escape(" ".join(dropped.remarks))
     )
-
-
-def _measured(name: str, share: float | None, interval: Interval | None) -> str:
-    """A share with its 95 % interval, in percent; "" where there is none."""
-    if share is None or interval is None:
-        return ""
-    return f"{name} {100 * share:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
 def _show_table(listed: Sequence[Labelled], *, with_labels: bool) -> None:

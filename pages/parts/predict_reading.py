@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from pages.parts.frame import measured
 from pages.parts.models import point_name
-from pneumo.evaluation.interval import Interval
 from pneumo.evaluation.operating_point import BALANCED, OperatingPoint
 from pneumo.inference.batch import Reading
 
@@ -37,14 +37,9 @@ def choose_reading(points: Mapping[str, OperatingPoint]) -> Reading:
         )
         point = points[name]
         st.caption(
-            f"{_measured('Sensitivity', point.sensitivity, point.sensitivity_interval)}, "
-            f"{_measured('specificity', point.specificity, point.specificity_interval)} on "
+            f"{measured('Sensitivity', point.sensitivity, point.sensitivity_interval)}, "
+            f"{measured('specificity', point.specificity, point.specificity_interval)} on "
             "validation patients. The slider changes the probability, never the verdict.",
             width=430,
         )
     return Reading(name=name, point=point, prevalence=percent / 100)
-
-
-def _measured(name: str, share: float, interval: Interval) -> str:
-    """A share with its 95 % interval, in percent."""
-    return f"{name} {100 * share:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"

@@ -51,7 +51,7 @@ def offer_report(
     limits = settings.load().image_limits
     # A note belongs to its film, and so does the leave to name somebody.
     key = hashlib.sha256(answer.question.key.encode()).hexdigest()[:12]
-    with st.popover("Report", icon=":material/description:", key="report"):
+    with st.popover("Report", icon=":material/description:", key="report", width="content"):
         with st.form(f"report-{key}", border=False):
             note = _ask_for_note(key)
             identified = not answer.question.synthetic and (
@@ -59,7 +59,7 @@ def offer_report(
                 if film.format == "DICOM"
                 else _ask_for_identifiers(key, "Include the name of the file", _FILE)
             )
-            sent = _send()
+            sent = _send("report-make")
         place = st.empty()  # takes away at once what was made before
         if not sent:
             return
@@ -92,12 +92,12 @@ def offer_batch_report(answers: Sequence[Answer], *, card: ModelCard, reading: R
     Args:
         answers: read as `reading` says, as the files were given.
     """
-    with st.popover("Report", icon=":material/description:", key="batch-report"):
+    with st.popover("Report", icon=":material/description:", key="batch-report", width="content"):
         with st.form("batch-report-form", border=False):
             note = _ask_for_note("batch")
             pages = st.checkbox("A page for each film", key="report-pages")
             identified = _ask_for_identifiers("batch", "Include patient identifiers", _PATIENT)
-            sent = _send()
+            sent = _send("batch-report-make")
         place = st.empty()
         if not sent:
             return
@@ -126,8 +126,8 @@ def _ask_for_identifiers(key: str, label: str, who: str) -> bool:
     return identified
 
 
-def _send() -> bool:
-    return st.form_submit_button("Make the report", type="primary", key="report-make")
+def _send(key: str) -> bool:
+    return st.form_submit_button("Make the report", type="primary", key=key)
 
 
 def _terms(card: ModelCard, reading: Reading, note: str, identified: bool) -> Terms:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from pages.parts.frame import duration
 from pneumo.settings import Settings
 from pneumo.training import launcher, pace, runs
 from pneumo.training.recipe import InvalidRecipe, Recipe
@@ -47,18 +48,6 @@ def show_estimate(rows: pd.DataFrame, root: Path, recipe: Recipe, here: Settings
     st.fragment(_estimate, run_every=1.0 if unknown else None)(rows, root, recipe, here, unknown)
 
 
-def spoken(seconds: float) -> str:
-    """A duration as people say it: "25 s", "3 min 20 s", "1 h 5 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 10:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
 @st.cache_data(show_spinner=False, max_entries=32)
 def _split(
     digests: pd.Series,
@@ -83,7 +72,7 @@ def _estimate(
             recipe, train=int(counts["train"]), validation=int(counts["validation"])
         )
         most = "at most " if recipe.early_stopping else ""
-        st.markdown(f":material/timer: Takes {most}about **{spoken(seconds)}** here")
+        st.markdown(f":material/timer: Takes {most}about **{duration(seconds)}** here")
         return
     if not unknown:
         with st.container(horizontal=True, vertical_alignment="center"):

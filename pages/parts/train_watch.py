@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.parts.frame import escape
+from pages.parts.frame import duration, escape
 from pages.parts.models import read_bundle
-from pages.parts.train_estimate import spoken
 from pages.parts.train_queue import attempt
 from pneumo import figures
 from pneumo.inference import bundle
@@ -158,14 +157,14 @@ def progress_text(state: RunState) -> str:
     if state.seconds_left is not None and state.done < state.total:
         # The end of this phase is not the end of the training.
         of_phase = " in this phase" if "phase" in state.activity else ""
-        parts.append(f"**{spoken(state.seconds_left)}** left{of_phase}")
+        parts.append(f"**{duration(state.seconds_left)}** left{of_phase}")
     if state.images_per_second:
         parts.append(f"{state.images_per_second:,.0f} images a second")
     if state.memory:
         parts.append(f"{state.memory / 2**30:.1f} GiB of memory")
     silent = time.time() - state.heartbeat
     if silent > SILENCE:
-        parts.append(f"no news for {spoken(silent)}")
+        parts.append(f"no news for {duration(silent)}")
     return " · ".join(parts)
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import train_compare, train_estimate, train_watch
+from pages.parts import frame, train_compare, train_estimate, train_watch
 from pneumo.background import ProcessIdentity
 from pneumo.datasets import sources
 from pneumo.datasets.sources import Source
@@ -336,7 +336,7 @@ def test_nothing_is_measured_beside_a_training(
     ],
 )
 def test_durations_in_words(seconds: float, text: str) -> None:
-    assert train_estimate.spoken(seconds) == text
+    assert frame.duration(seconds) == text
 
 
 # States of a run ------------------------------------------------------------------------
