@@ -108,6 +108,8 @@ def composition(catalog: pd.DataFrame) -> go.Figure:
 
     Shares rather than counts, because a split of 16 films beside one of 5,216 would not show.
 
+    The custom data of a bar are its split, its subtype and how many films it has.
+
     Args:
         catalog: with the columns `split` and `subtype`, splits in the order to draw.
     """
@@ -143,8 +145,8 @@ def composition(catalog: pd.DataFrame) -> go.Figure:
             insidetextanchor="middle",
             textangle=0,
             textfont={"color": "#FFFFFF"},
-            customdata=films,
-            hovertemplate="%{customdata:,} films, %{x:.1%}<extra>%{fullData.name}</extra>",
+            customdata=[[split, subtype, n] for split, n in films.items()],
+            hovertemplate="%{customdata[2]:,} films, %{x:.1%}<extra>%{fullData.name}</extra>",
         )
     figure.update_layout(barmode="stack", legend_traceorder="normal")
     figure.update_xaxes(visible=False, range=[0, 1])
@@ -175,6 +177,90 @@ def grey_histogram(pixels: np.ndarray) -> go.Figure:
     inner = share[1:255]
     figure.update_yaxes(visible=False, range=[0, max(1.15 * inner.max(), 1e-3)])
     return dress(figure, height=130).update_layout(margin={"l": 14, "r": 14})
+
+
+def class_bars(
+    bins: Sequence[tuple[float, float]],
+    counts: Mapping[str, Sequence[int]],
+    *,
+    title: str,
+    counted: str,
+) -> go.Figure:
+    """How many there are of each class in each bin, side by side.
+
+    The custom data of a bar are the ends of its bin.
+
+    Args:
+        bins: least and largest value of each.
+        counts: by "NORMAL" and "PNEUMONIA", as many as bins.
+        title: what the bins are of.
+        counted: what is counted, such as "patients".
+    """
+    names = [f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in bins]
+    figure = go.Figure()
+    for label, of_class in counts.items():
+        figure.add_bar(
+            x=names,
+            y=list(of_class),
+            name=label.capitalize(),
+            marker={"color": CLASS_COLOURS[label], "line_width": 0},
+            customdata=bins,
+            hovertemplate=f"{title} %{{x}}: %{{y:,}} {counted}<extra>%{{fullData.name}}</extra>",
+        )
+    figure = dress(figure, height=260).update_layout(bargap=0.2, bargroupgap=0.06)
+    figure.update_xaxes(title=title, type="category", showgrid=False)
+    return _without_marks_of_selection(figure.update_yaxes(title=counted.capitalize()))
+
+
+def shapes(films: pd.DataFrame) -> go.Figure:
+    """How large films are and how wide for their height, a mark for each.
+
+    The custom data of a mark are the path of its film.
+
+    Args:
+        films: with the columns `path`, `label`, `side` (pixels of the shorter side) and `ratio`
+            (width to height).
+    """
+    figure = go.Figure()
+    for label, symbol in (("NORMAL", "circle"), ("PNEUMONIA", "triangle-up")):
+        of_class = films[films["label"] == label]
+        figure.add_scatter(
+            x=of_class["side"],
+            y=of_class["ratio"],
+            mode="markers",
+            name=label.capitalize(),
+            marker={"color": CLASS_COLOURS[label], "symbol": symbol, "size": 6, "opacity": 0.6},
+            customdata=of_class[["path"]],
+            hovertemplate="%{customdata[0]}<br>%{x:,} pixels, %{y:.2f}<extra></extra>",
+        )
+    figure = dress(figure, height=300).update_layout(dragmode="select")
+    figure.update_xaxes(title="Shorter side, pixels")
+    return _without_marks_of_selection(figure.update_yaxes(title="Width to height"))
+
+
+def _without_marks_of_selection(figure: go.Figure) -> go.Figure:
+    """Nothing fades when something is selected: what was selected says the filter."""
+    opacity = {"unselected": {"marker": {"opacity": 1}}, "selected": {"marker": {"opacity": 1}}}
+    return figure.update_traces(opacity)
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Where one picture is brighter than another, and where it is darker.
+
+    Args:
+        one, other: in grey levels, float, of one shape (height, width).
+
+    Returns:
+        uint8 RGB, shape (height, width, 3): white where they are alike, towards `PNEUMONIA` where
+        `one` is brighter and towards `NORMAL` where `other` is; the largest difference is pure.
+    """
+    apart = one - other
+    share = apart / max(float(np.abs(apart).max()), 1e-9)
+    drawn = np.full((*apart.shape, 3), 255.0)
+    for colour, where in ((PNEUMONIA, np.maximum(share, 0)), (NORMAL, np.maximum(-share, 0))):
+        pure = np.array(list(bytes.fromhex(colour.removeprefix("#"))), float)
+        drawn += where[..., np.newaxis] * (pure - 255)
+    return np.rint(drawn).astype(np.uint8)
 
 
 # Overlays -------------------------------------------------------------------------------
@@ -481,61 +567,45 @@ def probability_scale(
         band: between these two the model is unsure; the threshold is one of them or between.
         muted: draw the film in grey, as one whose verdict does not count.
     """
-    low, high = band
-    figure = go.Figure()
-    for start, end, colour in ((0, low, NORMAL), (low, high, NEUTRAL), (high, 1, PNEUMONIA)):
-        figure.add_shape(
-            type="rect",
-            x0=start,
-            x1=end,
-            y0=0.3,
-            y1=0.7,
-            fillcolor=colour,
-            opacity=0.15 if muted else 0.35,
-            line_width=0,
-        )
-    figure.add_scatter(
-        x=[threshold, threshold],
-        y=[0.1, 0.9],
-        mode="lines",
-        line={"color": NEUTRAL, "width": 2, "dash": "dot"},
-        hovertemplate=f"Threshold {threshold:.1%}<extra></extra>",
-    )
     verdict = "PNEUMONIA" if probability >= threshold else "NORMAL"
-    figure.add_scatter(
-        x=[probability],
-        y=[0.5],
-        mode="markers",
-        marker={
-            "size": 18,
-            "color": NEUTRAL if muted else CLASS_COLOURS[verdict],
-            "symbol": "diamond",
-            "line": {"color": "#FFFFFF", "width": 2},
+    lines = [
+        {
+            "x": [threshold, threshold],
+            "y": [0.1, 0.9],
+            "mode": "lines",
+            "line": {"color": NEUTRAL, "width": 2, "dash": "dot"},
+            "hovertemplate": f"Threshold {threshold:.1%}<extra></extra>",
         },
-        cliponaxis=False,
-        hovertemplate=f"Probability of pneumonia {probability:.2%}<extra></extra>",
-    )
+        {
+            "x": [probability],
+            "y": [0.5],
+            "mode": "markers",
+            "marker": {
+                "size": 18,
+                "color": NEUTRAL if muted else CLASS_COLOURS[verdict],
+                "symbol": "diamond",
+                "line": {"color": "#FFFFFF", "width": 2},
+            },
+            "cliponaxis": False,
+            "hovertemplate": f"Probability of pneumonia {probability:.2%}<extra></extra>",
+        },
+    ]
+    layout = _layout_of_probabilities(height=104)
+    layout["shapes"] = _verdict_areas(band, 0.15 if muted else 0.35, y0=0.3, y1=0.7)
     # Towards the middle, so that a threshold near an end keeps its words on the scale.
     anchor = "left" if threshold < 0.2 else "right" if threshold > 0.8 else "center"
-    figure.add_annotation(
-        x=threshold,
-        y=1,
-        text=f"threshold {100 * threshold:.3g} %",
-        showarrow=False,
-        xanchor=anchor,
-        yanchor="bottom",
-    )
+    words = {"x": threshold, "y": 1, "text": f"threshold {100 * threshold:.3g} %"}
+    layout["annotations"] = [words | {"showarrow": False, "xanchor": anchor, "yanchor": "bottom"}]
     # The grey part says what it means where the words fit, and next to the diamond nothing.
+    low, high = band
     middle = (low + threshold) / 2 if probability >= threshold else (threshold + high) / 2
     if high - low >= 0.4:
-        figure.add_annotation(x=middle, y=0.5, text="unsure", showarrow=False, font={"size": 11})
-    figure.update_layout(showlegend=False)
-    figure = dress(figure, height=104)
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
-    figure.update_xaxes(showgrid=False)
-    figure.update_yaxes(range=[0, 1.15], visible=False)
+        words = {"x": middle, "y": 0.5, "text": "unsure"}
+        layout["annotations"].append(words | {"showarrow": False, "font": {"size": 11}})
+    layout["yaxis"] |= {"range": [0, 1.15], "visible": False}
     # Room for the last number, and for the diamond of a model that is certain.
-    return figure.update_layout(margin={"l": 16, "r": 16})
+    layout["margin"] |= {"l": 16, "r": 16}
+    return go.Figure(lines, layout)
 
 
 def stability(
@@ -558,34 +628,56 @@ def stability(
         muted: draw all marks in grey, as those of a film whose verdict does not count.
     """
     rows = {"as it is": probability, **varied}
-    low, high = band
-    figure = go.Figure()
-    for start, end, colour in ((0, low, NORMAL), (low, high, NEUTRAL), (high, 1, PNEUMONIA)):
-        figure.add_vrect(
-            x0=start, x1=end, fillcolor=colour, opacity=0.08 if muted else 0.16, line_width=0
-        )
-    figure.add_vline(x=threshold, line={"color": NEUTRAL, "width": 2, "dash": "dot"})
     verdicts = ["PNEUMONIA" if it >= threshold else "NORMAL" for it in rows.values()]
-    figure.add_scatter(
-        x=list(rows.values()),
-        y=list(rows),
-        mode="markers",
-        marker={
+    marks = {
+        "x": list(rows.values()),
+        "y": list(rows),
+        "mode": "markers",
+        "marker": {
             "size": [16, *(12 for _ in varied)],
             "color": [NEUTRAL if muted else CLASS_COLOURS[it] for it in verdicts],
             "symbol": ["triangle-up" if it == "PNEUMONIA" else "circle" for it in verdicts],
             "opacity": 1,
             "line": {"color": "#FFFFFF", "width": 1.5},
         },
-        cliponaxis=False,
-        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
-    )
-    figure.update_layout(showlegend=False)
-    figure = dress(figure, height=32 + 21 * len(rows))
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
-    figure.update_xaxes(showgrid=False)
-    figure.update_yaxes(autorange="reversed", ticks="", showline=False, ticklabelstandoff=10)
-    return figure.update_layout(margin={"r": 16})
+        "cliponaxis": False,
+        "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
+    }
+    layout = _layout_of_probabilities(height=32 + 21 * len(rows))
+    top_to_bottom: dict[str, Any] = {"yref": "paper", "y0": 0, "y1": 1}
+    turn = {"type": "line", "x0": threshold, "x1": threshold, **top_to_bottom}
+    layout["shapes"] = [
+        *_verdict_areas(band, 0.08 if muted else 0.16, **top_to_bottom),
+        turn | {"line": {"color": NEUTRAL, "width": 2, "dash": "dot"}},
+    ]
+    layout["yaxis"] |= {"autorange": "reversed", "ticklabelstandoff": 10}
+    layout["margin"] |= {"r": 16}
+    return go.Figure([marks], layout)
+
+
+def _layout_of_probabilities(*, height: int) -> dict[str, Any]:
+    """The layout of a figure whose horizontal axis is the probability of PNEUMONIA."""
+    layout = look(height=height)
+    layout["showlegend"] = False
+    layout["xaxis"] |= {"range": [0, 1], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+    layout["xaxis"] |= {"showgrid": False}
+    return layout
+
+
+def _verdict_areas(
+    band: tuple[float, float], opacity: float, **height: float | str
+) -> list[dict[str, Any]]:
+    """Where probabilities speak for NORMAL, for neither, for PNEUMONIA.
+
+    Args:
+        height: `y0` and `y1` of the areas, and what these refer to.
+    """
+    low, high = band
+    return [
+        {"type": "rect", "x0": start, "x1": end, **height}
+        | {"fillcolor": colour, "opacity": opacity, "line": {"width": 0}}
+        for start, end, colour in ((0, low, NORMAL), (low, high, NEUTRAL), (high, 1, PNEUMONIA))
+    ]
 
 
 def roc(
