@@ -3,6 +3,7 @@
 They show the sample set and a training on it, in a home of its own, as a fresh machine would.
 """
 
+import json
 import sys
 import tempfile
 import time
@@ -15,7 +16,11 @@ sys.path.insert(0, str(DOCS.parent))
 
 from tests.browser.conftest import launch_chromium, running_server  # noqa: E402
 
-SCREENS = {"": (1440, 900), "-phone": (390, 844)}
+SCREENS = {
+    "": ("Dark", 1440, 900),
+    "-light": ("Light", 1440, 900),
+    "-phone": ("Dark", 390, 844),
+}
 ADDRESSES = {
     "browse": "browse",
     "browse-film": "browse?film=train%2FPNEUMONIA%2F{film}",
@@ -51,12 +56,25 @@ def main() -> None:
             page.screenshot(path=DOCS / "train-live.png")
             page.locator(".st-key-use-model").wait_for(timeout=180_000)
 
-            for suffix, (width, height) in SCREENS.items():
-                page.set_viewport_size({"width": width, "height": height})
+            films = sorted(home.glob("datasets/sample/train/*/*.jpeg"))[::8]
+            for suffix, (theme, width, height) in SCREENS.items():
+                context = browser.new_context(viewport={"width": width, "height": height})
+                context.add_init_script(
+                    f"localStorage.pneumoTheme ??= JSON.stringify({json.dumps(theme)})"
+                )
+                page = context.new_page()
+                page.goto(server)  # the first visit settles the theme
+                settle(page)
                 for name, address in ADDRESSES.items():
                     page.goto(f"{server}/{address.format(film=film)}")
                     settle(page)
                     page.screenshot(path=DOCS / f"{name}{suffix}.png")
+                page.goto(f"{server}/predict")
+                page.locator("[data-testid=stFileUploader] input[type=file]").set_input_files(films)
+                page.get_by_text(f"All {len(films)}").wait_for()
+                settle(page)
+                page.screenshot(path=DOCS / f"predict-many{suffix}.png")
+                context.close()
             browser.close()
 
 

@@ -196,7 +196,7 @@ def class_bars(
         title: what the bins are of.
         counted: what is counted, such as "patients".
     """
-    names = [f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in bins]
+    names = [f"{low:g}" if low == high else f"{low:g}–{high:g}" for low, high in bins]
     figure = go.Figure()
     for label, of_class in counts.items():
         figure.add_bar(
@@ -208,14 +208,15 @@ def class_bars(
             hovertemplate=f"{title} %{{x}}: %{{y:,}} {counted}<extra>%{{fullData.name}}</extra>",
         )
     figure = dress(figure, height=260).update_layout(bargap=0.2, bargroupgap=0.06)
-    figure.update_xaxes(title=title, type="category", showgrid=False)
+    figure.update_xaxes(title=title, type="category", showgrid=False, tickangle=0)
+    if len(bins) > 8:  # no room to write out each
+        lows = [f"{low:g}" for low, _ in bins]
+        figure.update_xaxes(title=f"{title}, from", tickvals=names[::2], ticktext=lows[::2])
     return _without_marks_of_selection(figure.update_yaxes(title=counted.capitalize()))
 
 
 def shapes(films: pd.DataFrame) -> go.Figure:
     """How large films are and how wide for their height, a mark for each.
-
-    The custom data of a mark are the path of its film.
 
     Args:
         films: with the columns `path`, `label`, `side` (pixels of the shorter side) and `ratio`
@@ -230,8 +231,8 @@ def shapes(films: pd.DataFrame) -> go.Figure:
             mode="markers",
             name=label.capitalize(),
             marker={"color": CLASS_COLOURS[label], "symbol": symbol, "size": 6, "opacity": 0.6},
-            customdata=of_class[["path"]],
-            hovertemplate="%{customdata[0]}<br>%{x:,} pixels, %{y:.2f}<extra></extra>",
+            text=of_class["path"],
+            hovertemplate="%{text}<br>%{x:,} pixels, %{y:.2f}<extra></extra>",
         )
     figure = dress(figure, height=300).update_layout(dragmode="select")
     figure.update_xaxes(title="Shorter side, pixels")
@@ -245,21 +246,20 @@ def _without_marks_of_selection(figure: go.Figure) -> go.Figure:
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Where one picture is brighter than another, and where it is darker.
+    """Where one picture is brighter than another, and where it is darker, laid over their mean.
 
     Args:
         one, other: in grey levels, float, of one shape (height, width).
 
     Returns:
-        uint8 RGB, shape (height, width, 3): white where they are alike, towards `PNEUMONIA` where
+        uint8 RGB, shape (height, width, 3): grey where they are alike, towards `PNEUMONIA` where
         `one` is brighter and towards `NORMAL` where `other` is; the largest difference is pure.
     """
     apart = one - other
-    share = apart / max(float(np.abs(apart).max()), 1e-9)
-    drawn = np.full((*apart.shape, 3), 255.0)
-    for colour, where in ((PNEUMONIA, np.maximum(share, 0)), (NORMAL, np.maximum(-share, 0))):
-        pure = np.array(list(bytes.fromhex(colour.removeprefix("#"))), float)
-        drawn += where[..., np.newaxis] * (pure - 255)
+    share = (apart / max(float(np.abs(apart).max()), 1e-9))[..., np.newaxis]
+    brighter, darker = (np.array(list(bytes.fromhex(it[1:])), float) for it in (PNEUMONIA, NORMAL))
+    grey = ((one + other) / 2)[..., np.newaxis]
+    drawn = (1 - np.abs(share)) * grey + np.abs(share) * np.where(share > 0, brighter, darker)
     return np.rint(drawn).astype(np.uint8)
 
 
@@ -849,3 +849,84 @@ def trade_off(
     figure.update_xaxes(title="Films with a verdict", autorange="reversed", tickformat=".0%")
     figure.update_yaxes(title="Accuracy of the verdicts", tickformat=".1%")
     return dress(figure, height=340)
+
+
+# Maps -----------------------------------------------------------------------------------
+
+MAP_LOOKS: dict[str, dict[str, tuple[str, str]]] = {
+    "class": {"Normal": (NORMAL, "circle"), "Pneumonia": (PNEUMONIA, "triangle-up")},
+    "cause": {
+        "Normal": (NORMAL, "circle"),
+        "Bacterial": (PNEUMONIA, "triangle-up"),
+        "Viral": ("#B565C9", "diamond"),
+        "Cause unknown": (NEUTRAL, "square"),
+    },
+    "split": {
+        "Train": (NEUTRAL, "circle"),
+        "Val": (VALIDATION, "diamond"),
+        "Test": ("#B565C9", "square"),
+    },
+    "verdict": {
+        "Right": (NEUTRAL, "circle"),
+        "Unsure": ("#B8860B", "diamond"),
+        "False alarm": (NORMAL, "x"),
+        "Missed pneumonia": (PNEUMONIA, "triangle-down"),
+    },
+}
+"""Colour and symbol of the groups of each map, the lowest first."""
+
+
+def film_map(films: pd.DataFrame, *, by: str) -> go.Figure:
+    """Films as points of a plane without axes, for lasso and box.
+
+    The custom data of a point are the path of its film and the words about it.
+
+    Args:
+        films: with the columns `x`, `y`, `path`, `words` (shown at the point), `farthest` (bool,
+            ringed), `selected` (bool; where any is, the others fade) and `group`: names of
+            `MAP_LOOKS[by]`.
+        by: "class", "cause", "split" or "verdict".
+    """
+    size = 8 if len(films) < 1000 else 6 if len(films) < 8000 else 4
+    any_selected = films["selected"].any()
+    figure = go.Figure()
+    for group, (colour, symbol) in MAP_LOOKS[by].items():
+        of_group = films[films["group"] == group]
+        if of_group.empty:
+            continue
+        figure.add_scattergl(
+            x=of_group["x"],
+            y=of_group["y"],
+            mode="markers",
+            name=f"{group}  {len(of_group):,}",
+            marker={
+                "color": colour,
+                "symbol": symbol,
+                # What is rare and odd must not drown in what is common.
+                "size": size + 3 if group in ("False alarm", "Missed pneumonia") else size,
+                "opacity": 0.5 if group == "Right" else 0.8,
+            },
+            customdata=of_group[["path", "words"]],
+            hovertemplate="%{customdata[1]}<extra></extra>",
+            unselected={"marker": {"opacity": 0.15}},
+            selectedpoints=np.flatnonzero(of_group["selected"]) if any_selected else None,
+        )
+    farthest = films[films["farthest"]]
+    figure.add_scattergl(
+        x=farthest["x"],
+        y=farthest["y"],
+        mode="markers",
+        name="Far from the training films",
+        marker={"color": NEUTRAL, "symbol": "circle-open", "size": 16, "line": {"width": 2}},
+        hoverinfo="skip",
+        unselected={"marker": {"opacity": 1}},
+    )
+    figure = dress(figure, height=520).update_layout(
+        dragmode="lasso",
+        uirevision=by,
+        margin={"t": 36},  # room for the tools
+        modebar={"bgcolor": "rgba(0, 0, 0, 0)", "color": NEUTRAL, "activecolor": VALIDATION},
+        legend={"itemsizing": "constant", "y": -0.02, "yanchor": "top"},
+    )
+    figure.update_xaxes(visible=False, fixedrange=False)
+    return figure.update_yaxes(visible=False, fixedrange=False)

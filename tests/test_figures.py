@@ -71,6 +71,7 @@ def test_composition_draws_shares_and_writes_counts() -> None:
     assert list(bars["Bacterial"].text) == ["2", ""]
     assert list(bars["Viral"].x) == [0.25, 0.5]
     assert bars["Normal"].y[0].startswith("Train") and "4" in bars["Normal"].y[0]
+    assert list(bars["Bacterial"].customdata[0]) == ["train", "bacterial", 2]
     # Not by colour alone.
     assert bars["Viral"].marker.pattern.shape != bars["Bacterial"].marker.pattern.shape
 
@@ -79,6 +80,36 @@ def test_grey_histogram_counts_pixels() -> None:
     (trace,) = figures.grey_histogram(np.array([[0, 10], [10, 255]], np.uint8)).data
     assert (trace.y[0], trace.y[10], trace.y[255]) == (0.25, 0.5, 0.25)
     assert sum(trace.y) == 1
+
+
+def test_bars_by_class_know_their_bins() -> None:
+    figure = figures.class_bars(
+        [(1, 1), (2, 5)], {"NORMAL": [3, 0], "PNEUMONIA": [2, 4]}, title="Films", counted="patients"
+    )
+    normal, pneumonia = figure.data
+    assert list(normal.x) == ["1", "2–5"]
+    assert list(normal.y) == [3, 0] and list(pneumonia.y) == [2, 4]
+    assert [list(it) for it in pneumonia.customdata] == [[1, 1], [2, 5]]
+    assert figure.layout.yaxis.title.text == "Patients"
+
+
+def test_shapes_tell_classes_apart_by_colour_and_mark() -> None:
+    films = pd.DataFrame(
+        {"path": ["a", "b"], "label": ["NORMAL", "PNEUMONIA"], "side": [9, 7], "ratio": [1.5, 1]}
+    )
+    normal, pneumonia = figures.shapes(films).data
+    assert (list(normal.x), list(normal.y)) == ([9], [1.5])
+    assert normal.marker.symbol != pneumonia.marker.symbol
+    assert figures.shapes(films).layout.dragmode == "select"
+
+
+def test_a_difference_is_pure_where_it_is_largest_and_grey_where_there_is_none() -> None:
+    one, other = np.array([[100.0, 80.0, 50.0]]), np.array([[60.0, 80.0, 70.0]])
+    drawn = figures.difference(one, other)
+    assert drawn[0, 0].tolist() == [0xE0, 0x66, 0x1A]  # 40 levels brighter, the most
+    assert drawn[0, 1].tolist() == [80, 80, 80]
+    # Half as much darker: half of #1F88CC and half of the mean, 60.
+    assert drawn[0, 2].tolist() == [round((0x1F + 60) / 2), (0x88 + 60) // 2, (0xCC + 60) // 2]
 
 
 # Trainings ------------------------------------------------------------------------------
@@ -348,3 +379,28 @@ def test_a_confusion_matrix_has_its_counts_in_its_cells() -> None:
         ("PNEUMONIA", "NORMAL"): "<b>20</b><br>25.0%",
         ("PNEUMONIA", "PNEUMONIA"): "<b>60</b><br>75.0%",
     }
+
+
+def test_a_map_tells_groups_apart_by_colour_and_symbol_and_fades_what_is_not_selected() -> None:
+    films = pd.DataFrame(
+        {
+            "x": [1.0, 2.0, 3.0, 4.0],
+            "y": [5.0, 6.0, 7.0, 8.0],
+            "path": ["a", "b", "c", "d"],
+            "words": ["A", "B", "C", "D"],
+            "group": ["Right", "Missed pneumonia", "Right", "Unsure"],
+            "farthest": [False, True, False, False],
+            "selected": [False, False, True, False],
+        }
+    )
+    figure = figures.film_map(films, by="verdict")
+    right, unsure, missed, ringed = figure.data
+    names = ["Right  2", "Unsure  1", "Missed pneumonia  1", "Far from the training films"]
+    assert [it.name for it in figure.data] == names
+    assert [*map(list, right.customdata)] == [["a", "A"], ["c", "C"]]
+    assert [[*it.selectedpoints] for it in (right, unsure, missed)] == [[1], [], []]
+    assert len({it.marker.symbol for it in figure.data}) == 4
+    assert len({it.marker.color for it in (right, unsure, missed)}) == 3
+    assert (list(ringed.x), list(ringed.y)) == ([2.0], [6.0])
+    nothing = figures.film_map(films.assign(selected=False), by="verdict")
+    assert nothing.data[0].selectedpoints is None

@@ -571,6 +571,11 @@ class Viewer {
         if (command) this.commands[command]();
         if (toggle) this.change({ [toggle]: !this.settings[toggle] });
       },
+      keydown: (event) => {
+        // An arrow key on a slider and Escape on a panel mean nothing to the page.
+        const isOurs = event.target.matches("input, select") || this.root.querySelector(":popover-open");
+        if (isOurs) event.stopPropagation();
+      },
     });
     for (const panel of this.root.querySelectorAll("[popover]")) {
       const opener = this.root.querySelector(`[popovertarget=${panel.id}]`);
@@ -584,8 +589,10 @@ class Viewer {
       keydown: (event) => {
         if (event.ctrlKey || event.metaKey || event.altKey || event.target === this.divider) return;
         const act = this.keys[event.key] ?? this.keys[event.key.toLowerCase()];
-        if (act) event.preventDefault();
-        act?.();
+        if (!act) return;
+        event.preventDefault();
+        event.stopPropagation(); // the page has a meaning of its own for some of these keys
+        act();
       },
       wheel: (event) => this.onWheel(event),
       dblclick: (event) => this.zoomBy(2, this.pointerAt(event)),

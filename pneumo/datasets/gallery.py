@@ -32,6 +32,7 @@ def select(
     split: str | None = None,
     label: str | None = None,
     subtype: str | None = None,
+    patient: str | None = None,
     search: str = "",
 ) -> pd.DataFrame:
     """The rows that meet every condition given, in the order of the catalogue.
@@ -41,10 +42,12 @@ def select(
         split: e.g. "train"; None for any.
         label: "NORMAL" or "PNEUMONIA"; None for any.
         subtype: "normal", "bacterial", "viral" or "unknown"; None for any.
+        patient: as it is called; None for any.
         search: part of a path or of a patient, in either case; empty for any.
     """
     meets = pd.Series(True, index=catalog.index)
-    for column, value in (("split", split), ("label", label), ("subtype", subtype)):
+    wanted = {"split": split, "label": label, "subtype": subtype, "patient": patient}
+    for column, value in wanted.items():
         if value is not None:
             meets &= catalog[column] == value
     sought = search.strip().lower()
@@ -58,8 +61,15 @@ def select(
 
 
 def shuffle(catalog: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """The same rows in an order that the seed decides; seed 0 keeps the order as it is."""
-    return catalog if seed == 0 else catalog.sample(frac=1, random_state=seed)
+    """The same rows in an order that the seed decides; seed 0 keeps the order as it is.
+
+    The classes take turns for as long as both have films, so that a page shows as many of each.
+    """
+    if seed == 0:
+        return catalog
+    drawn = catalog.sample(frac=1, random_state=seed)
+    turn = drawn.groupby("label", sort=False).cumcount()
+    return drawn.iloc[np.lexsort([drawn["label"], turn])]
 
 
 def of_the_same_patient(catalog: pd.DataFrame, film: pd.Series) -> pd.DataFrame:
@@ -72,6 +82,24 @@ def of_the_same_patient(catalog: pd.DataFrame, film: pd.Series) -> pd.DataFrame:
         [catalog[column] == film[column] for column in ("split", "label", "patient")]
     )
     return catalog[same & (catalog["path"] != film["path"])]
+
+
+def most_alike(features: np.ndarray, row: int, *, count: int) -> np.ndarray:
+    """The films whose features point most nearly the same way as those of one film.
+
+    Args:
+        features: float32, shape (films, channels).
+        row: of the film, which is not its own neighbour.
+        count: how many at most.
+
+    Returns: their rows, the nearest first.
+    """
+    lengths = np.linalg.norm(features, axis=1)
+    alike = features @ features[row] / np.maximum(lengths, 1e-9)
+    alike[row] = -np.inf
+    count = min(count, len(features) - 1)
+    nearest = np.argpartition(-alike, count - 1)[:count] if count else np.empty(0, int)
+    return nearest[np.argsort(-alike[nearest], kind="stable")]
 
 
 def thumbnails(

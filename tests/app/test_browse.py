@@ -4,13 +4,18 @@ import functools
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.parts import browse_model
 from pneumo.datasets import catalog, kaggle, sample_set, sources
 from pneumo.datasets.sample_set import Counts
+from pneumo.inference.opinions import Opinions
 from pneumo.settings import REPOSITORY, Settings
 
 
@@ -117,7 +122,11 @@ def test_a_draw_is_another_order_of_the_same_films_and_repeats(sample: Path) -> 
 def test_the_detail_view_tells_what_is_known(sample: Path) -> None:
     film = sorted((sample / "train" / "PNEUMONIA").iterdir())[0]
     app = open_browse(film=f"train/PNEUMONIA/{film.name}")
-    assert any("256 pixels" in caption.value for caption in app.caption)
+    assert any(
+        "× 256" in caption.value and film.name.split("_")[0] in caption.value
+        for caption in app.caption
+    )
+    assert any("not a diagnosis" in caption.value for caption in app.caption)
     app.toggle(key="outline").set_value(True).run()
     assert not app.exception
 
@@ -125,8 +134,194 @@ def test_the_detail_view_tells_what_is_known(sample: Path) -> None:
 def test_normal_films_have_no_lesion_to_outline(sample: Path) -> None:
     film = sorted((sample / "train" / "NORMAL").iterdir())[0]
     app = open_browse(film=f"train/NORMAL/{film.name}")
-    assert "outline" not in {toggle.key for toggle in app.toggle}
-    assert "invert" in {toggle.key for toggle in app.toggle}
+    assert {toggle.key for toggle in app.toggle} == {"opinion"}
+
+
+def test_whoever_reads_first_is_told_no_opinion(sample: Path) -> None:
+    film = sorted((sample / "train" / "NORMAL").iterdir())[0]
+    app = open_browse(film=f"train/NORMAL/{film.name}", opinion="Off")
+    assert len(app.get("bidi_component")) == 1  # the viewer
+    said = " ".join(it.value for it in (*app.markdown, *app.caption))
+    assert "Prediction" not in said and "Unsure" not in said and "Cases like this" not in said
+    app.toggle(key="opinion").set_value(True).run()
+    said = " ".join(it.value for it in app.markdown)
+    assert "Prediction" in said or "Unsure" in said or "Outside" in said
+    assert "opinion" not in app.query_params
+
+
+def test_next_follows_the_selection_and_keeps_it(sample: Path) -> None:
+    first, second, *_ = sorted((sample / "test" / "NORMAL").iterdir())
+    app = open_browse(split="Test", film=f"test/NORMAL/{first.name}", opinion="Off")
+    assert any(caption.value == "1 of 20" for caption in app.caption)
+    assert app.button(key="previous").disabled
+    app.button(key="next").click().run()
+    assert app.query_params["film"] == f"test/NORMAL/{second.name}"
+    app.button(key="back").click().run()
+    assert not app.exception
+    assert app.query_params["split"] == "Test"
+    assert len(films(app)) == 20
+
+
+def test_all_films_of_a_patient_are_a_click_away(sample: Path) -> None:
+    stems = pd.Series([path.stem for path in (sample / "train" / "NORMAL").iterdir()])
+    patients = stems.str.rpartition("-")[0]
+    patient = patients.value_counts().index[0]
+    several = int((patients == patient).sum())
+    assert several > 1
+    film = f"train/NORMAL/{stems[patients == patient].iloc[0]}.jpeg"
+    app = open_browse(film=film, opinion="Off", split="Train", sort="ratio")
+    app.button(key="of-patient").click().run()
+    assert not app.exception
+    assert len(films(app)) == several
+    assert app.query_params["patient"] == patient
+    app.button(key="drop-patient").click().run()
+    assert len(films(app)) == 24
+
+
+# Order, filters and charts --------------------------------------------------------------
+
+
+def test_sorted_by_file_size_the_largest_first(sample: Path) -> None:
+    sizes = {path.stem: path.stat().st_size for path in sample.glob("test/*/*.jpeg")}
+    app = open_browse(split="Test", sort="kibibytes", down="1")
+    shown = [next(sizes[stem] for stem in sizes if stem in text) for text in films(app)]
+    assert shown == sorted(sizes.values(), reverse=True)
+    assert "KiB" in films(app)[0]
+    app.button(key="down").click().run()
+    assert "down" not in app.query_params
+    assert films(app)[0] != films(open_browse(split="Test", sort="kibibytes", down="1"))[0]
+
+
+def test_a_range_in_the_address_narrows_and_can_be_taken_back(sample: Path) -> None:
+    app = open_browse(ratio="1..1.1", label="Normal", split="Train")
+    assert 0 < len(films(app)) < 24
+    assert app.slider(key="ratio").value == (1, 1.1)
+    app.button(key="reset").click().run()
+    assert not app.exception
+    assert not dict(app.query_params)
+    assert len(films(app)) == 24
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"ratio": "wide"},
+        {"ratio": "..", "side": "nan..inf"},
+        {"page": "0"},
+        {"page": "9999999999"},
+        {"draw": "-1"},
+        {"view": "x", "sort": "path", "flag": "odd", "split": "all"},
+        {"film": "train/NORMAL/none.jpeg", "model": "none", "size": "XL"},
+    ],
+)
+def test_nonsense_in_the_address_counts_as_not_said(sample: Path, nonsense: dict[str, str]) -> None:
+    assert films(open_browse(**nonsense)) == films(open_browse())
+
+
+def test_the_address_remembers_the_size(sample: Path) -> None:
+    app = open_browse()
+    app.button_group(key="size").set_value("small").run()
+    assert app.query_params["size"] == "S"
+    assert open_browse(size="S").button_group(key="size").value == "small"
+
+
+def test_a_page_beyond_the_last_is_the_last(sample: Path) -> None:
+    assert len(films(open_browse(page="99"))) == 124 - 5 * 24
+
+
+def test_a_draw_shows_as_many_of_each_class(sample: Path) -> None:
+    drawn = films(open_browse(draw="1"))
+    assert sum("Normal" in text for text in drawn) == sum("Pneumonia" in text for text in drawn)
+
+
+def test_the_classes_side_by_side(sample: Path) -> None:
+    app = open_browse(view="classes")
+    shown = {
+        label: [it for it in app.button if (it.key or "").startswith(f"open-{label}-")]
+        for label in ("Normal", "Pneumonia")
+    }
+    assert [len(it) for it in shown.values()] == [12, 12]
+    assert all(label in it.label for label, cards in shown.items() for it in cards)
+
+
+def test_measuring_the_pictures_tells_how_bright_films_are(sample: Path) -> None:
+    app = open_browse(view="charts")
+    assert len(app.get("plotly_chart")) == 3
+    app.button(key="measure").click().run()
+    for _ in range(60):
+        if "cancel-work" not in {button.key for button in app.button}:
+            break
+        time.sleep(0.5)
+        app.run()
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == 4
+    assert any("pneumonia is brighter, by up to" in caption.value for caption in app.caption)
+    assert app.slider(key="brightness").value[0] < app.slider(key="brightness").value[1]
+
+
+def test_what_a_model_says_of_all_films_sorts_and_flags_them(
+    sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answered(films: pd.DataFrame, root: Path) -> Opinions:
+        """All right but the third, whose verdict is as wrong as can be."""
+        ill = films["label"] == "PNEUMONIA"
+        probability = ill.astype(float).mask(films.index == 2, 0.95)
+        table = pd.DataFrame(
+            {"probability": probability, "verdict": films["label"], "flagged": films.index == 5}
+        )
+        table.loc[2, "verdict"] = "PNEUMONIA"
+        features = np.arange(len(films), dtype=np.float32)[:, np.newaxis]
+        return Opinions(
+            model="m", key="k", table=table, features=np.hstack([features, 1 + features])
+        )
+
+    monkeypatch.setattr(browse_model, "opinions_of_model", answered)
+    in_order = films(open_browse())
+    app = open_browse()
+    app.selectbox(key="sort").set_value("error").run()
+    assert not app.exception
+    assert in_order[2].split("]]")[0] in films(app)[0]  # the largest error first
+    assert "0.950" in films(app)[0] and "disagrees" in films(app)[0]
+    (wrong,) = films(open_browse(flag="wrong"))
+    assert "disagrees" in wrong
+    (outside,) = films(open_browse(flag="scope"))
+    assert outside == in_order[5]
+
+
+# Films to compare -----------------------------------------------------------------------
+
+
+def test_up_to_four_films_are_compared(sample: Path) -> None:
+    app = open_browse(opinion="Off")
+    for _ in range(4):
+        box = next(box for box in app.checkbox if not box.value)
+        box.check().run()
+    assert not app.exception
+    assert len(app.query_params["compare"]) == 4
+    assert all(box.disabled for box in app.checkbox if not box.value)
+    app.button_group(key="view").set_value("compare").run()
+    assert not app.exception
+    header = app.get("bidi_component")[0].proto.bytes
+    assert header.count(b'"description"') == 4
+    app.button(key="remove-0").click().run()
+    assert len(app.query_params["compare"]) == 3
+    app.button(key="clear").click().run()
+    assert "compare" not in app.query_params
+    assert any("No film is picked yet" in it.value for it in app.markdown)
+
+
+def test_films_of_the_address_that_are_not_there_are_not_compared(sample: Path) -> None:
+    film = sorted((sample / "test" / "NORMAL").iterdir())[0]
+    app = AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=60)
+    app.query_params["compare"] = [f"test/NORMAL/{film.name}", "../../secret.jpeg"]
+    app.query_params["view"] = "compare"
+    app.switch_page("pages/browse.py").run()
+    assert not app.exception
+    assert len([it for it in app.button if (it.key or "").startswith("remove-")]) == 1
+    assert any("Decision support" in caption.value for caption in app.caption)
+
+
+# Other data sets ------------------------------------------------------------------------
 
 
 def test_a_folder_out_of_layout_is_refused_with_words(

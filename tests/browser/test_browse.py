@@ -5,6 +5,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.test_viewer import PIXELS
+
 
 def test_filter_by_class(page: Page, server: str) -> None:
     page.goto(f"{server}/browse")
@@ -33,29 +35,94 @@ def test_every_film_says_its_class_in_words(page: Page, server: str) -> None:
 def test_a_click_on_the_picture_opens_the_film_and_escape_closes_it(
     page: Page, server: str
 ) -> None:
-    page.goto(f"{server}/browse")
+    page.goto(f"{server}/browse?split=Train&opinion=Off")
     expect(page.locator(".st-key-films img")).to_have_count(24)
     page.locator(".st-key-card-films-2").click(position={"x": 60, "y": 40})
-    dialog = page.get_by_role("dialog")
-    expect(dialog.locator("img").first).to_be_visible()
-    expect(dialog).to_contain_text("3 of 124")
-    expect(page).to_have_url(re.compile(r"film=train"))
+    toolbar = page.locator(".st-key-film-toolbar")
+    expect(toolbar).to_contain_text("3 of 100")
+    expect(page.locator(".stage")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"split=Train.*film=train"))
 
     page.keyboard.press("ArrowRight")
-    expect(dialog).to_contain_text("4 of 124")
+    expect(toolbar).to_contain_text("4 of 100")
     page.reload()
-    expect(dialog).to_contain_text("4 of 124")
+    expect(toolbar).to_contain_text("4 of 100")
+
+    # With the film in focus these keys are the viewer's.
+    expect(page.locator(".badge")).to_contain_text("1.0×")
+    page.locator(".stage").focus()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".badge")).to_contain_text("1.5×")
+    page.keyboard.press("Escape")
+    expect(toolbar).to_contain_text("4 of 100")
 
     page.keyboard.press("Escape")
-    expect(dialog).to_have_count(0)
+    expect(toolbar).to_have_count(0)
+    expect(page.locator(".st-key-toolbar")).to_contain_text("100 films")
     expect(page).not_to_have_url(re.compile(r"film="))
+    page.go_back()
+    expect(toolbar).to_contain_text("4 of 100")
 
 
 def test_films_open_from_the_keyboard(page: Page, server: str) -> None:
-    page.goto(f"{server}/browse")
+    page.goto(f"{server}/browse?opinion=Off")
     page.locator(".st-key-open-films-0 button").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_contain_text("1 of 124")
+    expect(page.locator(".st-key-film-toolbar")).to_contain_text("1 of 124")
+
+
+def test_compared_films_are_zoomed_as_one(page: Page, server: str) -> None:
+    page.goto(f"{server}/browse?opinion=Off")
+    for place in (0, 3):
+        box = page.locator(f".st-key-card-films-{place}").get_by_text("Compare")
+        box.locator("xpath=ancestor::label").click()
+        expect(page.locator(".st-key-view")).to_contain_text(f"Compare ({1 if place == 0 else 2})")
+    expect(page.locator(".st-key-toolbar")).to_be_visible()  # the film did not open
+    page.locator(".st-key-view").get_by_text("Compare").click()
+    expect(page.locator(".stage canvas")).to_have_count(2)
+    expect(page.locator(".badge")).to_contain_text("1.0×")
+    before = [pane.evaluate(PIXELS) for pane in page.locator(".stage canvas").all()]
+    page.locator(".stage").focus()
+    page.keyboard.press("+")
+    expect(page.locator(".badge")).to_contain_text("1.5×")
+    after = [pane.evaluate(PIXELS) for pane in page.locator(".stage canvas").all()]
+    assert all(one != other for one, other in zip(before, after, strict=True))
+
+    page.reload()
+    expect(page.locator(".stage canvas")).to_have_count(2)
+    expect(page).to_have_url(re.compile(r"compare=.*compare="))
+
+
+def test_a_click_in_a_chart_filters(page: Page, server: str) -> None:
+    page.goto(f"{server}/browse?view=charts")
+    composition = page.locator("[class*=st-key-chart-composition]")
+    composition.locator(".point path").nth(0).click(force=True)  # a layer above takes the click
+    expect(page).to_have_url(re.compile(r"split=Train&label=Normal"))
+    expect(page.get_by_text("Of the 40 films that fit")).to_be_visible()
+
+    page.locator("[class*=st-key-chart-series] .point path").nth(1).click(force=True)
+    expect(page).to_have_url(re.compile(r"series=2..2"))
+    expect(page.locator(".st-key-drop-series")).to_contain_text("Films of the patient 2")
+    page.reload()
+    expect(page.locator(".st-key-drop-series")).to_contain_text("Films of the patient 2")
+
+    page.locator(".st-key-reset button").click()
+    expect(page.get_by_text("Of the 124 films that fit")).to_be_visible()
+
+
+def test_a_box_in_a_chart_filters(page: Page, server: str) -> None:
+    page.goto(f"{server}/browse?view=charts")
+    area = page.locator("[class*=st-key-chart-shapes] .nsewdrag")
+    expect(area).to_be_visible()
+    box = area.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 5, box["y"] + 5, steps=5)
+    page.mouse.up()
+    expect(page.locator(".st-key-drop-ratio")).to_contain_text("Width to height")
+    expect(page).to_have_url(re.compile(r"side=.*ratio="))
 
 
 def test_a_page_turn_is_remembered(page: Page, server: str) -> None:
@@ -85,11 +152,11 @@ def test_a_folder_is_opened_and_another_layout_explained(
     page.goto(f"{server}/browse")
     page.locator(".st-key-switcher button").first.click()
     page.locator(".st-key-folder input").fill(str(served_home))
-    page.get_by_role("button", name="Open", exact=True).click()
+    page.get_by_test_id("stBaseButton-secondaryFormSubmit").click()
     expect(page.get_by_role("alert")).to_contain_text("Expected radiographs")
     page.locator(".st-key-switcher button").first.click()
     page.locator(".st-key-folder input").fill(str(sample_root))
-    page.get_by_role("button", name="Open", exact=True).click()
+    page.get_by_test_id("stBaseButton-secondaryFormSubmit").click()
     expect(page.locator(".st-key-switcher")).to_contain_text(sample_root.name)
     # Back, for the other tests.
     page.locator(".st-key-switcher button").first.click()

@@ -36,6 +36,7 @@ FILMS = pd.DataFrame(
         ({"search": "."}, [0, 1, 2, 3, 4]),  # a full stop, not any character
         ({"search": "[("}, []),
         ({"label": "NORMAL", "subtype": "viral"}, []),
+        ({"patient": "person1"}, [2, 3]),  # and not person12
     ],
 )
 def test_select(conditions: dict[str, str], expected: list[int]) -> None:
@@ -43,13 +44,25 @@ def test_select(conditions: dict[str, str], expected: list[int]) -> None:
 
 
 def test_shuffle_repeats_with_its_seed() -> None:
-    many = pd.DataFrame({"path": range(100)})
+    many = pd.DataFrame({"path": range(100), "label": "NORMAL"})
     assert gallery.shuffle(many, seed=0) is many
     drawn = gallery.shuffle(many, seed=1)
     assert sorted(drawn["path"]) == list(range(100))
     assert list(drawn["path"]) != list(range(100))
     assert drawn.equals(gallery.shuffle(many, seed=1))
     assert not drawn.equals(gallery.shuffle(many, seed=2))
+
+
+def test_a_draw_takes_of_the_classes_in_turn() -> None:
+    drawn = gallery.shuffle(FILMS, seed=1)
+    assert list(drawn["label"]) == [*("NORMAL", "PNEUMONIA") * 2, "PNEUMONIA"]
+
+
+def test_the_most_alike_point_the_same_way_however_long_they_are() -> None:
+    features = np.array([[1, 0], [0, 3], [5, 1], [-1, 0], [2, 2]], np.float32)
+    assert gallery.most_alike(features, 0, count=2).tolist() == [2, 4]
+    assert gallery.most_alike(features, 0, count=9).tolist() == [2, 4, 1, 3]
+    assert gallery.most_alike(features[:1], 0, count=9).tolist() == []
 
 
 def test_other_films_of_a_patient_are_of_the_same_split() -> None:

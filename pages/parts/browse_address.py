@@ -1,0 +1,129 @@
+"""What is looked at on the Browse page: it lives in the address, so that it can be shared.
+
+The address is the only truth. Controls show what it says and change nothing but it; what it says
+wrongly counts as not said.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from pneumo.datasets.facts import QUANTITIES, Range
+
+MOST_COMPARED = 4
+
+FILTERS = ("split", "label", "subtype", "search", "patient", "source", "flag")
+"""Names that a filter has in the address, beside those of `QUANTITIES`."""
+
+
+# Reading --------------------------------------------------------------------------------
+
+
+def value(name: str) -> str | None:
+    """What the address says of a name; None where it says nothing."""
+    return st.query_params.get(name) or None
+
+
+def one_of(name: str, options: Sequence[str]) -> str | None:
+    """Which of the options the address names, in either case."""
+    said = (value(name) or "").lower()
+    return next((option for option in options if option.lower() == said), None)
+
+
+def extent(name: str) -> Range | None:
+    """The range of a quantity, such as `200..500`."""
+    try:
+        low, high = map(float, (value(name) or "").split(".."))
+    except ValueError:
+        return None
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+
+
+def ranges() -> dict[str, Range]:
+    """Every range that is asked for, by quantity."""
+    return {name: found for name in QUANTITIES if (found := extent(name)) is not None}
+
+
+def number(name: str, *, default: int = 0) -> int:
+    """A whole number that is not negative."""
+    said = value(name) or ""
+    return int(said) if said.isdecimal() and len(said) < 10 else default
+
+
+def wants_opinion() -> bool:
+    """Whether films are shown with what the model says of them."""
+    return value("opinion") != "Off"
+
+
+def is_narrowed() -> bool:
+    """Whether any filter is set."""
+    return any(value(name) for name in (*FILTERS, *QUANTITIES))
+
+
+# Writing --------------------------------------------------------------------------------
+
+
+def put(**said: str | None) -> None:
+    """Have the address say something; None takes it out."""
+    for name, text in said.items():
+        if text:
+            st.query_params[name] = text
+        else:
+            st.query_params.pop(name, None)
+
+
+def put_filter(**said: str | None) -> None:
+    """Change filters or order; another selection starts at its first page."""
+    put(**said, page=None)
+
+
+def as_range(extent: Range | None) -> str | None:
+    """A range as the address has it."""
+    return None if extent is None else f"{extent[0]:.6g}..{extent[1]:.6g}"
+
+
+def reset() -> None:
+    """Take back every filter."""
+    put_filter(**dict.fromkeys((*FILTERS, *QUANTITIES)))
+
+
+def forget() -> None:
+    """Take back everything: it was said of another data set."""
+    st.query_params.clear()
+
+
+def open_film(path: str | None) -> None:
+    """Show a film large, or none."""
+    put(film=path)
+
+
+# Controls -------------------------------------------------------------------------------
+
+
+def take(name: str, write: Callable[[Any], str | None], change: Callable[..., None] = put) -> None:
+    """Have the address say what a control says, when that has changed.
+
+    Args:
+        name: of the control and in the address.
+        write: from the value of the control to what the address says; None for nothing.
+        change: `put` or `put_filter`.
+    """
+    change(**{name: write(st.session_state[name])})
+
+
+# Films to be compared -------------------------------------------------------------------
+
+
+def compared() -> list[str]:
+    """Paths of the films that are to be compared, as the address has them."""
+    return list(dict.fromkeys(st.query_params.get_all("compare")))[:MOST_COMPARED]
+
+
+def compare(paths: Sequence[str]) -> None:
+    """Have these films compared."""
+    if paths:
+        st.query_params["compare"] = list(paths)
+    else:
+        st.query_params.pop("compare", None)

@@ -1,0 +1,108 @@
+"""Up to four films beside each other, zoomed and moved as one."""
+
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import browse_address as address
+from pages.parts.browse_grid import describe
+from pages.parts.browse_opinion import (
+    find_predictor,
+    headline,
+    opinion_of,
+    read_film,
+    want_opinion,
+)
+from pages.parts.frame import class_badge, escape
+from pages.parts.viewer import ViewedFilm, show_films
+from pneumo import radiograph
+
+
+def show_compare(root: Path, catalog: pd.DataFrame) -> None:
+    """The films that were picked."""
+    paths = address.compared()
+    films = catalog[catalog["path"].isin(paths)].set_index("path", drop=False)
+    films = films.loc[[path for path in paths if path in films.index]]
+    if films.empty:
+        with st.container(border=True, horizontal_alignment="center"):
+            st.markdown("**No film is picked yet**", width="content")
+            st.caption(
+                "Tick the boxes on the pictures, up to four, under *Films* or *Normal and "
+                "pneumonia*.",
+                width="content",
+            )
+        return
+    predictor = None
+    with st.container(horizontal=True, vertical_alignment="center", key="compare-toolbar"):
+        st.button(
+            "Pick others",
+            icon=":material/grid_view:",
+            key="others",
+            on_click=address.put,
+            kwargs={"view": None},
+        )
+        st.button(
+            "Clear", icon=":material/close:", key="clear", on_click=address.compare, args=([],)
+        )
+        if want_opinion():
+            predictor = find_predictor(address.value("model"))
+    viewed, verdicts = [], {}
+    for path, film in films.iterrows():
+        try:
+            pixels = read_film(root, film).pixels
+        except (radiograph.UnreadableRadiograph, OSError) as unreadable:
+            st.warning(
+                f"{escape(str(path))} cannot be shown. {unreadable}", icon=":material/broken_image:"
+            )
+            continue
+        heat_map = None
+        if predictor is not None:
+            prediction = opinion_of(predictor, root, film).prediction
+            heat_map = prediction.evidence_for(prediction.verdict)
+            verdicts[path] = headline(prediction)
+        viewed.append(
+            ViewedFilm(
+                name=PurePosixPath(film["path"]).name,
+                description=describe(film),
+                pixels=pixels,
+                heat_map=heat_map,
+            )
+        )
+    if viewed:
+        show_films(viewed, key="compare-viewer")
+    cells = st.grid(len(films), min_column_width=150, gap="medium", key="compared")
+    for place, (path, film) in enumerate(films.iterrows()):
+        with cells.cell(), st.container(gap="xxsmall"):
+            st.button(
+                escape(PurePosixPath(film["path"]).stem),
+                icon=":material/open_in_full:",
+                key=f"open-compared-{place}",
+                type="tertiary",
+                on_click=address.open_film,
+                args=(path,),
+                help="Opens this film by itself.",
+            )
+            st.markdown(
+                f"{class_badge(film['label'], film['subtype'])} "
+                f":gray-badge[{film['split'].capitalize()}]"
+            )
+            st.caption(
+                f"Patient {escape(film['patient'])}  \n{film['width']:,} × {film['height']:,} "
+                "pixels"
+            )
+            if path in verdicts:
+                st.markdown(f":small[{verdicts[path]}]")
+            st.button(
+                "Remove",
+                icon=":material/close:",
+                key=f"remove-{place}",
+                type="tertiary",
+                on_click=address.compare,
+                args=([it for it in paths if it != path],),
+            )
+    if verdicts:
+        st.caption(
+            ":material/stethoscope: **Decision support, not a diagnosis.** Each heat map shows "
+            "what speaks for the verdict on its film."
+        )

@@ -1,0 +1,233 @@
+"""One film, large, with all that is known of it."""
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.parts import browse_address as address
+from pages.parts.browse_grid import cards, describe
+from pages.parts.browse_opinion import (
+    Opinion,
+    find_predictor,
+    opinion_of,
+    read_film,
+    show_opinion,
+    want_opinion,
+)
+from pages.parts.frame import class_badge, escape
+from pages.parts.predict_cases import show_cases
+from pages.parts.viewer import show_viewer
+from pneumo import figures, radiograph, settings
+from pneumo.datasets import gallery, sample_set
+from pneumo.datasets.facts import FLAGS, OF_MODEL, QUANTITIES
+from pneumo.inference.opinions import Opinions
+from pneumo.inference.predictor import Predictor
+
+BESIDE = 6  # other films, of the patient and alike
+
+
+def show_film(
+    root: Path,
+    catalog: pd.DataFrame,
+    known: pd.DataFrame,
+    films: pd.DataFrame,
+    row: int,
+    opinions: Opinions | None,
+) -> None:
+    """A film in the place of the grid.
+
+    Args:
+        known: the facts of all films of the catalogue.
+        films: that are looked at, in their order.
+        row: of the film in the catalogue.
+        opinions: of the chosen model; None where it has not been asked about all films.
+    """
+    film, of_film = catalog.iloc[row], known.iloc[row]
+    _toolbar(films, film)
+    view, facts = st.columns([9, 4], gap="medium")
+    with facts, st.container(border=True):
+        _label(film)
+        wanted = want_opinion()
+        verdict, lesion = st.container(), st.container()
+        _facts(film, of_film)
+        _links(film, of_film)
+    try:
+        shown = read_film(root, film).pixels
+    except (radiograph.UnreadableRadiograph, OSError) as unreadable:
+        view.warning(f"This film cannot be shown. {unreadable}", icon=":material/broken_image:")
+        return
+    predictor, opinion = None, None
+    if wanted:
+        with verdict:
+            predictor = find_predictor(address.value("model"))
+            if predictor is not None:
+                opinion = opinion_of(predictor, root, film)
+                show_opinion(opinion, predictor, film)
+    with lesion:
+        mask = _lesion(root, film)
+        if mask is not None and st.toggle("Outline the lesion", key="outline"):
+            shown = figures.outline(shown, mask, colour="#FFFFFF")[..., 0]
+    with view:
+        show_viewer(
+            shown,
+            opinion.prediction.evidence_for(opinion.prediction.verdict) if opinion else None,
+            key="film-viewer",
+            name=PurePosixPath(film["path"]).name,
+            description=f"{describe(film)}, with a heat map of what speaks for the verdict"
+            if opinion
+            else describe(film),
+        )
+    _beside(root, catalog, row, shown, opinions, predictor, opinion)
+
+
+def _toolbar(films: pd.DataFrame, film: pd.Series) -> None:
+    """Back to the films, and to those before and after this one among them."""
+    (found,) = np.nonzero((films["path"] == film["path"]).to_numpy())
+    with st.container(horizontal=True, vertical_alignment="center", key="film-toolbar"):
+        st.button(
+            "Back to the films",
+            icon=":material/grid_view:",
+            key="back",
+            shortcut="Esc",
+            on_click=address.open_film,
+            args=(None,),
+        )
+        if len(found):
+            place = int(found[0])
+            for text, icon, shortcut, goal in (
+                ("Previous", ":material/chevron_left:", "Left", place - 1),
+                ("Next", ":material/chevron_right:", "Right", place + 1),
+            ):
+                possible = 0 <= goal < len(films)
+                st.button(
+                    text,
+                    icon=icon,
+                    shortcut=shortcut,
+                    disabled=not possible,
+                    key=text.lower(),
+                    on_click=address.open_film,
+                    args=(films["path"].iloc[goal] if possible else None,),
+                )
+            st.caption(f"{place + 1:,} of {len(films):,}", width="content")
+        compared = address.compared()
+        if film["path"] in compared:
+            st.caption(":material/check: Among the films to compare", width="content")
+        else:
+            st.button(
+                "Add to compare",
+                icon=":material/compare:",
+                key="add-to-compare",
+                disabled=len(compared) == address.MOST_COMPARED,
+                on_click=address.compare,
+                args=([*compared, film["path"]],),
+            )
+
+
+def _label(film: pd.Series) -> None:
+    st.markdown(f"**{escape(PurePosixPath(film['path']).name)}**")
+    st.markdown(
+        f"Labelled {class_badge(film['label'], film['subtype'])} "
+        f":gray-badge[{film['split'].capitalize()}]"
+    )
+
+
+def _facts(film: pd.Series, known: pd.Series) -> None:
+    """Everything that is known of the file and its pixels."""
+    rows = {
+        "Patient": film["patient"],
+        "Pixels": f"{film['width']:,} × {film['height']:,}",
+        "Width to height": f"{known['ratio']:.2f}",
+        "File": f"{known['format']}, {film['bytes'] / 1024:,.0f} KiB",
+        "Folder": known["folder"],
+        "Digest": film["digest"],
+    }
+    if "brightness" in known:
+        rows["Mean grey level"] = QUANTITIES["brightness"].describe(known["brightness"])
+    hidden = () if address.wants_opinion() else OF_MODEL
+    odd = [FLAGS[it] for it in FLAGS if known.get(it) and it not in hidden]
+    if odd:
+        rows["Flags"] = "; ".join(odd)
+    st.caption("  \n".join(f"{name}: {escape(str(value))}" for name, value in rows.items()))
+
+
+def _links(film: pd.Series, known: pd.Series) -> None:
+    """The same film on other pages, and its patient."""
+    if st.button(
+        "Question the model",
+        icon=":material/radiology:",
+        key="ask",
+        help="Opens the film on the Predict page: operating points, four heat maps, stability, "
+        "report.",
+    ):
+        st.switch_page("pages/predict.py", query_params={"film": film["path"]})
+    if known["series"] > 1:
+        st.button(
+            f"All {known['series']} films of this patient",
+            icon=":material/person:",
+            key="of-patient",
+            on_click=_only_patient,
+            args=(film,),
+        )
+
+
+def _only_patient(film: pd.Series) -> None:
+    """The films of a patient and nothing else."""
+    address.reset()
+    address.put_filter(
+        patient=film["patient"],
+        label=film["label"].capitalize(),
+        split=film["split"].capitalize(),
+        film=None,
+        view=None,
+    )
+
+
+def _beside(
+    root: Path,
+    catalog: pd.DataFrame,
+    row: int,
+    shown: np.ndarray,
+    opinions: Opinions | None,
+    predictor: Predictor | None,
+    opinion: Opinion | None,
+) -> None:
+    """Below the film: its grey levels, its patient, and films like it."""
+    film = catalog.iloc[row]
+    left, right = st.columns([9, 4], gap="medium")
+    with right:
+        st.markdown("**Grey levels**")
+        st.plotly_chart(
+            figures.grey_histogram(shown),
+            key="histogram",
+            config={"displayModeBar": False},
+            alt=f"Histogram of the grey levels, mean {shown.mean():.0f}",
+        )
+        same = gallery.of_the_same_patient(catalog, film)
+        if not same.empty:
+            st.markdown(f"**{len(same)} more of this patient**")
+            cards(root, same[:BESIDE], key="same", columns=3)
+    with left:
+        if opinions is not None:
+            st.markdown("**Most alike in this data set**")
+            nearest = gallery.most_alike(opinions.features, row, count=BESIDE)
+            cards(root, catalog.iloc[nearest], key="alike", columns=BESIDE)
+            st.caption(
+                "Nearest by the angle between what the network makes of the films; a radiologist "
+                "may find others more alike."
+            )
+        elif predictor is not None and opinion is not None:
+            show_cases(predictor, opinion.picture, key=f"{root}/{film['path']}")
+
+
+def _lesion(root: Path, film: pd.Series) -> np.ndarray | None:
+    """The mask of the lesion, which the sample set has for every film with pneumonia."""
+    file = root / sample_set.MASKS / film["split"] / f"{Path(film['path']).stem}.png"
+    if film["label"] == "NORMAL" or not file.exists():
+        return None
+    try:
+        mask = radiograph.read_file(file, limits=settings.load().image_limits).pixels > 0
+    except (radiograph.UnreadableRadiograph, OSError):
+        return None  # the film is worth seeing without it
+    return mask if mask.shape == (film["height"], film["width"]) else None

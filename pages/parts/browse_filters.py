@@ -1,0 +1,254 @@
+"""Which films are looked at: the controls above them, and what they leave."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import browse_address as address
+from pages.parts.frame import escape
+from pneumo.datasets import catalog as catalogs
+from pneumo.datasets import facts, gallery
+from pneumo.datasets.facts import FLAGS, QUANTITIES
+
+EVERY = "all"
+CAUSES = ("bacterial", "viral", "unknown")
+
+SHOWN_AS_CHIPS = ("patient", "source", "flag", *QUANTITIES)
+"""Filters that no control shows all the time."""
+
+ORDERS = {"": "Data set", "name": "File name", "person": "Patient"} | {
+    name: quantity.title for name, quantity in QUANTITIES.items()
+}
+"""What films can be sorted by, by the name of the fact; "" for the order of the catalogue."""
+
+
+def choose_films(catalog: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """The films that the address asks for, in its order, and the controls that change it.
+
+    Args:
+        known: the facts of all films of the catalogue.
+    """
+    with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
+        _pick("Split", "split", list(catalog["split"].unique()))
+        _pick("Class", "label", list(catalogs.LABELS))
+        causes = set(catalog["subtype"].unique())
+        _pick("Cause", "subtype", [cause for cause in CAUSES if cause in causes])
+        st.session_state["search"] = address.value("search") or ""
+        st.text_input(
+            "Search",
+            key="search",
+            placeholder="File name or patient",
+            icon=":material/search:",
+            type="search",
+            width=220,
+            on_change=address.take,
+            args=("search", str, address.put_filter),
+        )
+        with st.popover("More filters", icon=":material/tune:", key="more"):
+            _more_filters(known)
+        _chips()
+    return chosen_films(catalog, known)
+
+
+def chosen_films(catalog: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """The films that the address asks for, in its order."""
+    films = gallery.select(
+        catalog,
+        split=address.one_of("split", catalogs.SPLITS),
+        label=address.one_of("label", catalogs.LABELS),
+        subtype=address.one_of("subtype", CAUSES),
+        patient=address.value("patient"),
+        search=address.value("search") or "",
+    )
+    flag = address.one_of("flag", list(FLAGS))
+    films = facts.narrow(
+        films,
+        known,
+        ranges=address.ranges(),
+        flags=[flag] if flag else [],
+        source=address.value("source"),
+    )
+    drawn = address.number("draw")
+    if drawn:
+        return gallery.shuffle(films, seed=drawn)
+    by, descending = order()
+    return facts.order(films, known, by=by, descending=descending) if by in known else films
+
+
+def order() -> tuple[str, bool]:
+    """The fact that films are sorted by, and whether the largest comes first."""
+    return address.one_of("sort", list(ORDERS)) or "", address.value("down") == "1"
+
+
+def choose_order(known: pd.DataFrame) -> None:
+    """Controls for the order of the films, or for a random draw of each class."""
+    drawn = address.number("draw")
+    by, descending = order()
+    offered = [it for it in ORDERS if not it or it in known]
+    st.session_state["sort"] = None if drawn else by if by in offered else ""
+    st.selectbox(
+        "Sorted by",
+        offered,
+        format_func=ORDERS.__getitem__,
+        key="sort",
+        placeholder="A random draw",
+        icon=":material/sort:",
+        label_visibility="collapsed",
+        width=235,
+        on_change=_sort,
+    )
+    if by in known and not drawn:
+        st.button(
+            "Largest first" if descending else "Smallest first",
+            icon=":material/arrow_downward:" if descending else ":material/arrow_upward:",
+            key="down",
+            on_click=address.put_filter,
+            kwargs={"down": None if descending else "1"},
+            help="Turns the order round.",
+        )
+    st.button(
+        "Show others",
+        icon=":material/shuffle:",
+        key="others",
+        on_click=address.put_filter,
+        kwargs={"draw": str(drawn + 1)},
+        help="A random draw of each class, in turn. The address remembers which.",
+    )
+    if drawn:
+        st.button(
+            "In order",
+            icon=":material/undo:",
+            key="in-order",
+            on_click=address.put_filter,
+            kwargs={"draw": None},
+        )
+
+
+def _sort() -> None:
+    """Sort by another fact: what is odd first, where a large value is odd."""
+    by = st.session_state["sort"]
+    large_first = by in ("error", "series", "probability")
+    address.put_filter(sort=by, down="1" if large_first else None, draw=None)
+
+
+def _pick(label: str, name: str, options: Sequence[str]) -> None:
+    st.session_state[name] = address.one_of(name, options) or EVERY
+    st.segmented_control(
+        label,
+        [EVERY, *options],
+        required=True,
+        format_func=str.capitalize,
+        key=name,
+        on_change=address.take,
+        args=(name, _said, address.put_filter),
+    )
+
+
+def _said(option: str | None) -> str | None:
+    """An option as the address has it."""
+    return None if option in (None, EVERY) else option.capitalize()
+
+
+def _more_filters(known: pd.DataFrame) -> None:
+    """What is asked for less often."""
+    flags = [flag for flag in FLAGS if flag in known]
+    st.session_state["flag"] = address.one_of("flag", flags)
+    st.selectbox(
+        "Flag",
+        flags,
+        format_func=lambda flag: f"{FLAGS[flag]} ({known[flag].sum():,})",
+        key="flag",
+        placeholder="Any",
+        on_change=address.take,
+        args=("flag", _unchanged, address.put_filter),
+    )
+    sources = [*known["format"].cat.categories, *known["folder"].cat.categories]
+    st.session_state["source"] = address.one_of("source", sources)
+    st.selectbox(
+        "Source",
+        sources,
+        key="source",
+        placeholder="Any format and folder",
+        on_change=address.take,
+        args=("source", _unchanged, address.put_filter),
+    )
+    with st.grid(2, min_column_width=180, gap="medium"):
+        for name, quantity in QUANTITIES.items():
+            if name in known:
+                _extent_slider(name, quantity, known[name])
+    missing = [QUANTITIES[it].title.lower() for it in ("brightness", "error") if it not in known]
+    if missing:
+        st.caption(
+            f"For {' and '.join(missing)}, have the pictures measured (Charts) or the model "
+            "asked about all films."
+        )
+
+
+def _unchanged(option: str | None) -> str | None:
+    return option
+
+
+def _extent_slider(name: str, quantity: facts.Quantity, values: pd.Series) -> None:
+    """A slider over all values that occur."""
+    least, largest = float(values.min()), float(values.max())
+    if not least < largest:
+        return  # nothing to choose between
+    step = 10.0**-quantity.digits
+    least = round(least // step * step, quantity.digits)
+    largest = round(-(-largest // step) * step, quantity.digits)
+    low, high = address.extent(name) or (least, largest)
+    low = min(max(low, least), largest)
+    st.session_state[name] = (low, min(max(high, low), largest))
+    st.slider(
+        f"{quantity.title}, {quantity.unit}" if quantity.unit else quantity.title,
+        least,
+        largest,
+        step=step,
+        format=f"%.{quantity.digits}f",
+        key=name,
+        on_change=address.take,
+        args=(name, partial(_range_text, whole=(least, largest)), address.put_filter),
+    )
+
+
+def _range_text(extent: facts.Range, *, whole: facts.Range) -> str | None:
+    return None if extent == whole else address.as_range(extent)
+
+
+def _chips() -> None:
+    """Filters that are out of sight, each with a way to take it back, and a way to take all."""
+    for name in SHOWN_AS_CHIPS:
+        if text := _chip(name):
+            st.button(
+                escape(text),
+                icon=":material/close:",
+                icon_position="right",
+                key=f"drop-{name}",
+                on_click=address.put_filter,
+                kwargs={name: None},
+                help="Takes this filter back.",
+            )
+    if address.is_narrowed():
+        st.button(
+            "Reset filters",
+            icon=":material/filter_alt_off:",
+            key="reset",
+            type="tertiary",
+            on_click=address.reset,
+        )
+
+
+def _chip(name: str) -> str:
+    """A filter in words; "" where it is not set."""
+    if name in QUANTITIES:
+        extent = address.extent(name)
+        if extent is None:
+            return ""
+        quantity = QUANTITIES[name]
+        return f"{quantity.title} {quantity.describe_range(*extent)}"
+    said = address.value(name)
+    if not said:
+        return ""
+    return FLAGS.get(said, "") if name == "flag" else f"{name.capitalize()} {said}"

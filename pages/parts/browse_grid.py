@@ -1,0 +1,168 @@
+"""Films as cards: in one grid, or the classes side by side."""
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import browse_address as address
+from pages.parts.browse_filters import choose_order, order
+from pages.parts.frame import class_badge, class_name, escape
+from pneumo import settings
+from pneumo.datasets import catalog as catalogs
+from pneumo.datasets import gallery
+from pneumo.datasets.facts import QUANTITIES
+
+PAGE = 24
+SIZES = {"small": (8, 108), "medium": (6, 165), "large": (4, 260)}  # most columns, least width
+PICTURE = {"width": 384, "height": 320}  # sharp in the large grid, and on dense screens
+
+
+def show_grid(root: Path, films: pd.DataFrame, known: pd.DataFrame) -> None:
+    """The films, a page at a time.
+
+    Args:
+        films: that are looked at, in their order.
+        known: the facts of all films of the catalogue.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
+        st.markdown(f"**{len(films):,}** {'film' if len(films) == 1 else 'films'}", width="content")
+        choose_order(known)
+        size = _choose_size()
+        number = _choose_page(len(films), of=PAGE)
+    cards(root, films.iloc[(number - 1) * PAGE : number * PAGE], known, size=size, key="films")
+
+
+def show_classes(root: Path, films: pd.DataFrame, known: pd.DataFrame) -> None:
+    """The films of either class beside each other, a page at a time."""
+    of_class = {label: films[films["label"] == label] for label in catalogs.LABELS}
+    each = PAGE // len(of_class)
+    with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
+        choose_order(known)
+        size = _choose_size()
+        number = _choose_page(max(map(len, of_class.values())), of=each)
+    columns, width = SIZES[size]
+    sides = st.grid(2, min_column_width=150, gap="medium", key="classes")
+    for label, shown in of_class.items():
+        with sides.cell(), st.container():
+            st.markdown(f"{class_badge(label)} **{len(shown):,}**")
+            page = shown.iloc[(number - 1) * each : number * each]
+            if page.empty:
+                st.caption("No more of this class fit the filters.")
+            cards(root, page, known, columns=columns // 2, width=width, key=class_name(label))
+
+
+def cards(
+    root: Path,
+    films: pd.DataFrame,
+    known: pd.DataFrame | None = None,
+    *,
+    key: str,
+    size: str = "small",
+    columns: int | None = None,
+    width: int | None = None,
+) -> None:
+    """Films as cards; a card opens its film, its box has it compared.
+
+    Args:
+        root: the folder that paths are relative to.
+        films: few.
+        known: the facts of all films; the one that films are sorted by is shown.
+        key: of this grid on the page.
+        size: one of `SIZES`.
+        columns, width: instead of those of the size.
+    """
+    most, least = SIZES[size]
+    pictures = gallery.thumbnails(root, films, **PICTURE, limits=settings.load().image_limits)
+    cells = st.grid(columns or most, min_column_width=width or least, gap="small", key=key)
+    compared = address.compared()
+    for place, (film, picture) in enumerate(zip(films.to_dict("records"), pictures, strict=True)):
+        with cells.cell(), st.container(key=f"card-{key}-{place}", gap="xxsmall"):
+            if picture.problem:
+                st.caption(f":material/broken_image: {escape(picture.problem)}")
+            else:
+                st.image(picture.jpeg, width="stretch", alt=describe(film))
+            note = "" if known is None else _note(known.loc[films.index[place]])
+            st.button(
+                _caption(film, note, short=size == "small"),
+                key=f"open-{key}-{place}",
+                type="tertiary",
+                on_click=address.open_film,
+                args=(film["path"],),
+            )
+            if known is not None:
+                _compare_box(film["path"], compared)
+
+
+def describe(film: Mapping[Hashable, Any] | pd.Series) -> str:
+    """A film in words, for those who do not see it."""
+    return f"Chest radiograph {PurePosixPath(film['path']).stem}, {film['label'].lower()}"
+
+
+def _caption(film: Mapping[Hashable, Any], note: str, *, short: bool) -> str:
+    badge = class_badge(film["label"], "" if short else film["subtype"])
+    name = escape(PurePosixPath(film["path"]).stem)
+    return f"{badge} :gray[:small[{name}]]" + (f"  \n:small[{note}]" if note else "")
+
+
+def _note(known: pd.Series) -> str:
+    """What the films are sorted by, and whether the model disagrees."""
+    by, _ = order()
+    noted = []
+    if by in QUANTITIES and pd.notna(known.get(by)) and not address.number("draw"):
+        noted.append(f"{QUANTITIES[by].title} {QUANTITIES[by].describe(known[by])}")
+    if known.get("wrong", False) and address.wants_opinion():
+        noted.append(":material/report: model disagrees")
+    return " · ".join(noted)
+
+
+def _compare_box(path: str, compared: list[str]) -> None:
+    """A box on the picture: whether the film is among those to be compared."""
+    key = f"pick-{path}"
+    chosen = st.session_state[key] = path in compared
+
+    def change() -> None:
+        others = [it for it in address.compared() if it != path]
+        address.compare([*others, path] if st.session_state[key] else others)
+
+    st.checkbox(
+        "Compare",
+        key=key,
+        on_change=change,
+        disabled=not chosen and len(compared) == address.MOST_COMPARED,
+    )
+
+
+def _choose_size() -> str:
+    """How large the films are in the grid."""
+    said = (address.value("size") or "").lower()
+    size = next((size for size in SIZES if size[0] == said), "medium")
+    st.session_state["size"] = size
+    st.segmented_control(
+        "Size of the films",
+        list(SIZES),
+        required=True,
+        format_func=lambda size: size[0].upper(),
+        key="size",
+        label_visibility="collapsed",
+        on_change=address.take,
+        args=("size", lambda chosen: None if chosen == "medium" else chosen[0].upper()),
+    )
+    return size
+
+
+def _choose_page(films: int, *, of: int) -> int:
+    """Which page of so many films is shown."""
+    pages = max(1, -(-films // of))
+    number = min(max(address.number("page", default=1), 1), pages)
+    st.session_state["page"] = number
+    st.pagination(
+        pages,
+        key="page",
+        width="stretch",
+        on_change=address.take,
+        args=("page", lambda chosen: None if chosen == 1 else str(chosen)),
+    )
+    return number

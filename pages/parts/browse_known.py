@@ -1,0 +1,149 @@
+"""What is known of the films of a data set, found out once and kept for all sessions."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.parts import work
+from pneumo import settings
+from pneumo.audit import films as pictures
+from pneumo.audit import record
+from pneumo.audit.films import AuditCancelled
+from pneumo.datasets import facts
+from pneumo.inference.opinions import Cancelled
+
+# Catalogues are told apart by identity. What is kept holds its catalogue, so that no other can
+# take the place in memory by which it is known.
+_BY_IDENTITY: dict[str | type[Any], Callable[[Any], Any]] = {pd.DataFrame: id}
+
+
+def facts_of(catalog: pd.DataFrame) -> pd.DataFrame:
+    """The facts of all films: of the catalogue, of their pixels and of the last audit if there are.
+
+    Args:
+        catalog: as `require_dataset` returns it.
+    """
+    found, _ = _facts(catalog, *_stamps(catalog))
+    return found
+
+
+def pictures_of(catalog: pd.DataFrame) -> np.ndarray | None:
+    """Every film in small, squeezed to a square; None until the pictures have been measured.
+
+    Returns:
+        uint8, shape (films, side, side), in the order of the catalogue. A film that cannot be
+        decoded is black.
+    """
+    stamp, _ = _stamps(catalog)
+    measures, _ = _measures(catalog, stamp)
+    if measures is None:
+        return None
+    black = bytes(pictures.THUMBNAIL**2)
+    of_film = measures["thumbnail"].where(measures["problem"] == "", black)
+    side = pictures.THUMBNAIL
+    return np.frombuffer(b"".join(of_film), np.uint8).reshape(-1, side, side)
+
+
+def require_pictures(catalog: pd.DataFrame) -> np.ndarray | None:
+    """As `pictures_of`; until they are there, offers to measure them and shows how far that is."""
+    known = pictures_of(catalog)
+    if known is not None:
+        return known
+    name = f"measure {catalog.attrs['root']}"
+    if not work.follow(name, doing="Measuring the pictures", unit="films"):
+        with st.container(border=True):
+            st.markdown("**The pictures have not been measured yet**")
+            st.caption(
+                f"One pass over {len(catalog):,} films at a reduced size, once. It tells mean grey "
+                "levels and what the mean film of each class looks like."
+            )
+            st.button(
+                "Measure the pictures",
+                icon=":material/straighten:",
+                key="measure",
+                on_click=work.begin,
+                args=(name, partial(_measure, catalog)),
+            )
+    return None
+
+
+def _measure(
+    catalog: pd.DataFrame,
+    progress: Callable[[int, int], None],
+    cancelled: Callable[[], bool],
+) -> None:
+    try:
+        pictures.measure_films(
+            catalog,
+            source=None,
+            limits=settings.load().image_limits,
+            store=_store(catalog),
+            progress=lambda activity, done, total: progress(done, total),
+            cancelled=cancelled,
+        )
+    except AuditCancelled as ended:
+        raise Cancelled from ended
+
+
+def _store(catalog: pd.DataFrame) -> Path:
+    return pictures.store_of(settings.load().cache, Path(catalog.attrs["root"]))
+
+
+def _stamps(catalog: pd.DataFrame) -> tuple[int, int]:
+    """When pictures were last measured, and when the data set was last audited; 0 for never."""
+    store = _store(catalog)
+    return _newest(store, "films-*"), _newest(store, "audit-*.json")
+
+
+def _newest(store: Path, pattern: str) -> int:
+    return max((path.stat().st_mtime_ns for path in store.glob(pattern)), default=0)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=_BY_IDENTITY)
+def _facts(catalog: pd.DataFrame, measured: int, audited: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    found = facts.of(catalog)
+    measures, _ = _measures(catalog, measured)
+    if measures is not None:
+        found["brightness"] = measures["mean"].to_numpy()
+    audit = _audit(catalog) if audited else None
+    if audit is not None:
+        same = {path for group in audit.duplicates for path in group}
+        found["audited"] = catalog["path"].isin(same)
+    return found, catalog
+
+
+@st.cache_resource(show_spinner=False, max_entries=2, hash_funcs=_BY_IDENTITY)
+def _measures(catalog: pd.DataFrame, stamp: int) -> tuple[pd.DataFrame | None, pd.DataFrame]:
+    """What the store has of each film, in the order of the catalogue; None unless it has all."""
+
+    def refuse(activity: str, done: int, total: int) -> None:
+        if done < total:
+            raise AuditCancelled
+
+    try:
+        by_digest, _ = pictures.measure_films(
+            catalog,
+            source=None,
+            limits=settings.load().image_limits,
+            store=_store(catalog),
+            progress=refuse,
+            cancelled=lambda: True,
+        )
+    except AuditCancelled:
+        return None, catalog
+    return by_digest.loc[catalog["digest"]], catalog
+
+
+def _audit(catalog: pd.DataFrame) -> record.Audit | None:
+    """The last audit of the data set, if it was of the films as they are now."""
+    path = max(_store(catalog).glob("audit-*.json"), key=lambda it: it.stat().st_mtime_ns)
+    try:
+        audit = record.from_json(path.read_text())
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
+        return None  # of another release, or damaged
+    return audit if audit.fingerprint == record.fingerprint(catalog) else None

@@ -1,0 +1,269 @@
+"""The films of a data set as a map: what a model finds alike lies near each other."""
+
+import html
+from collections.abc import Callable, Hashable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.parts import browse_address as address
+from pages.parts import work
+from pages.parts.browse_grid import cards
+from pages.parts.frame import class_badge, escape
+from pneumo import figures, settings
+from pneumo.datasets.catalog import LABELS
+from pneumo.inference import film_map
+from pneumo.inference.opinions import Opinions
+
+COLOURS = {"class": "Class", "cause": "Cause", "split": "Split", "verdict": "Verdict"}
+SHOWN = 12  # selected films at once
+OUTLIERS = 8
+TOOLS = ["lasso2d", "select2d", "zoom2d", "pan2d", "resetScale2d"]
+
+_BY_IDENTITY: dict[str | type[Any], Callable[[Any], Any]] = {pd.DataFrame: id, Opinions: id}
+
+
+def show_map(
+    catalog: pd.DataFrame, root: Path, films: pd.DataFrame, opinions: Opinions | None
+) -> None:
+    """The map, the films that are selected on it, and the films that lie far from all others.
+
+    Args:
+        catalog: all films, which make the map.
+        root: the folder that their paths are relative to.
+        films: of these, the ones that are looked at.
+        opinions: about the catalogue; None where no model was asked about all of it.
+    """
+    if opinions is None:
+        st.info(
+            "The map shows which films a model finds alike. It is drawn once the model has been "
+            "asked about all of them.",
+            icon=":material/scatter_plot:",
+        )
+        return
+    places = _require_places(catalog, root, opinions)
+    if places is None:
+        return
+    points = _points(films, opinions, places)
+    if points.empty:
+        st.caption("None of these films has a place on the map.")
+        return
+    by = _choose_colour()
+    left, right = st.columns([7, 5], gap="medium")
+    with left:
+        _show_chart(points, by)
+    with right:
+        _show_selected(root, films, opinions)
+    _explain(films, points, opinions)
+    _show_outliers(root, films, opinions)
+
+
+# Making it ------------------------------------------------------------------------------
+
+
+def _require_places(catalog: pd.DataFrame, root: Path, opinions: Opinions) -> pd.DataFrame | None:
+    """Where the films lie; None while that is being found out."""
+    name = f"map {opinions.key} {root}"
+    if work.follow(name, doing="Drawing the map", unit="steps"):
+        return None
+    places = _cached(catalog, opinions, film_map.stamp(settings.load()))[0]
+    if places is not None:
+        return places
+    before = work.last(name)
+    if before is None or not (before.cancelled or before.problem):
+        _begin(name, catalog, opinions)
+        st.rerun()
+    st.button(
+        "Draw the map",
+        icon=":material/scatter_plot:",
+        key="draw-map",
+        on_click=_begin,
+        args=(name, catalog, opinions),
+    )
+    return None
+
+
+def _begin(name: str, catalog: pd.DataFrame, opinions: Opinions) -> None:
+    work.begin(
+        name,
+        lambda progress, cancelled: film_map.make(
+            opinions, catalog, settings=settings.load(), progress=progress, cancelled=cancelled
+        ),
+    )
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=_BY_IDENTITY)
+def _cached(
+    catalog: pd.DataFrame, opinions: Opinions, stamp: int
+) -> tuple[pd.DataFrame | None, pd.DataFrame, Opinions]:
+    return film_map.cached(settings.load(), opinions, catalog), catalog, opinions
+
+
+# Showing it -----------------------------------------------------------------------------
+
+
+def _points(films: pd.DataFrame, opinions: Opinions, places: pd.DataFrame) -> pd.DataFrame:
+    """The films that are looked at and have a place: the catalogue, x, y and the opinions."""
+    points = films.join(places, how="inner").join(opinions.table)
+    return points.assign(
+        farthest=points.index.isin(_outliers(films, opinions).index),
+        selected=points["path"].isin(st.session_state.get("map-selected", [])),
+    )
+
+
+def _choose_colour() -> str:
+    """What the points are coloured by."""
+    by = address.one_of("colour", list(COLOURS)) or "class"
+    st.session_state["colour"] = by
+    st.segmented_control(
+        "Coloured by",
+        list(COLOURS),
+        required=True,
+        format_func=COLOURS.__getitem__,
+        key="colour",
+        label_visibility="collapsed",
+        on_change=address.take,
+        args=("colour", lambda chosen: None if chosen == "class" else chosen.capitalize()),
+    )
+    return by
+
+
+def _show_chart(points: pd.DataFrame, by: str) -> None:
+    """The map itself; what is selected on it is kept in the session."""
+    drawn = points.assign(group=group(points, by), words=_words(points))
+    key = f"map-{st.session_state.setdefault('map-turn', 0)}"
+
+    def select() -> None:
+        chosen = st.session_state[key]["selection"]["points"]
+        paths = list(dict.fromkeys(it["customdata"][0] for it in chosen if "customdata" in it))
+        if paths:  # a chart that leaves the page lets go of its selection: the session does not
+            st.session_state["map-selected"] = paths
+            st.session_state["map-page"] = 1
+
+    counts = ", ".join(
+        f"{count:,} {group}" for group, count in drawn["group"].value_counts().items()
+    )
+    st.plotly_chart(
+        figures.film_map(drawn, by=by),
+        key=key,
+        on_select=select,
+        selection_mode=("points", "box", "lasso"),
+        config={"displayModeBar": True, "displaylogo": False, "modeBarButtons": [TOOLS]},
+        alt=f"Map of {len(points):,} films by what the model finds alike, coloured by "
+        f"{COLOURS[by].lower()}: {counts}. The films far from the training films are listed below.",
+    )
+
+
+def group(points: pd.DataFrame, by: str) -> pd.Series:
+    """Which group of `figures.MAP_LOOKS[by]` each film belongs to."""
+    if by == "class":
+        return points["label"].str.capitalize()
+    if by == "cause":
+        return points["subtype"].str.capitalize().replace("Unknown", "Cause unknown")
+    if by == "split":
+        return points["split"].str.capitalize()
+    ill = points["label"] == "PNEUMONIA"
+    wrong = points["verdict"] != points["label"]
+    names = np.select(
+        [points["unsure"], wrong & ill, wrong],
+        ["Unsure", "Missed pneumonia", "False alarm"],
+        "Right",
+    )
+    return pd.Series(names, index=points.index)
+
+
+def _words(points: pd.DataFrame) -> list[str]:
+    """What is written beside a point."""
+    return [_word(film) for film in points.to_dict("records")]
+
+
+def _word(film: dict[Hashable, Any]) -> str:
+    cause = f", {film['subtype']}" if film["subtype"] in ("bacterial", "viral") else ""
+    return (
+        f"{html.escape(PurePosixPath(film['path']).name)}<br>"
+        f"{film['label'].capitalize()}{cause}, {film['split']}<br>"
+        f"Model: {'unsure, leans to ' if film['unsure'] else ''}{film['verdict'].lower()}, "
+        f"probability of pneumonia {100 * film['probability']:.1f} %"
+    )
+
+
+def _explain(films: pd.DataFrame, points: pd.DataFrame, opinions: Opinions) -> None:
+    """What a map can tell and what it cannot."""
+    left_out = ""
+    if len(points) < len(films):
+        left_out = (
+            f" {len(points):,} of the {len(films):,} films are on it: at most "
+            f"{film_map.MOST_FILMS:,} of a data set, drawn by lot, and none that cannot be read."
+        )
+    st.caption(
+        f"**What it tells:** near each other lie films that {escape(opinions.model)} finds alike "
+        "(PCA of its last features, t-SNE). **What it does not:** how far apart groups lie, how "
+        "large or dense they are, and where, means little; and what the model finds alike, a "
+        f"radiologist may not.{left_out}"
+    )
+
+
+# Below it -------------------------------------------------------------------------------
+
+
+def _show_selected(root: Path, films: pd.DataFrame, opinions: Opinions) -> None:
+    """The films that were drawn round, the most wrongly answered first."""
+    selected = films[films["path"].isin(st.session_state.get("map-selected", []))]
+    if selected.empty:
+        with st.container(border=True, horizontal_alignment="center"):
+            st.markdown("**No film is selected**", width="content")
+            st.caption(
+                "Draw round some on the map, and they are listed here.",
+                text_alignment="center",
+            )
+        return
+    table = opinions.table.loc[selected.index]
+    error = (table["probability"] - (selected["label"] == "PNEUMONIA")).abs()
+    selected = selected.loc[error.sort_values(ascending=False, kind="stable").index]
+    wrong = (table["verdict"] != films["label"][table.index]) & ~table["unsure"]
+    counted = [
+        f"{class_badge(label)} {count:,}"
+        for label in LABELS
+        if (count := int((selected["label"] == label).sum()))
+    ]
+    counted += [f"{wrong.sum():,} wrong", f"{table['unsure'].sum():,} unsure"]
+    with st.container(horizontal=True, vertical_alignment="center", key="map-toolbar"):
+        st.markdown(
+            f"**{len(selected):,} {'film' if len(selected) == 1 else 'films'} selected**",
+            width="content",
+        )
+        st.button("Clear", icon=":material/close:", key="map-clear", on_click=_clear)
+    st.markdown(f":small[{' · '.join(counted)}]")
+    number = 1
+    if len(selected) > SHOWN:
+        number = st.pagination(-(-len(selected) // SHOWN), key="map-page", width="stretch")
+    shown = selected.iloc[(number - 1) * SHOWN : number * SHOWN]
+    cards(root, shown, key="map-selected-films", columns=4)
+    if len(selected) > 1:
+        st.caption("What the model answers most wrongly comes first.")
+
+
+def _clear() -> None:
+    """Let go of the selection; a chart of another key starts with none."""
+    st.session_state.pop("map-selected", None)
+    st.session_state["map-turn"] += 1
+
+
+def _show_outliers(root: Path, films: pd.DataFrame, opinions: Opinions) -> None:
+    """The films whose features lie farthest from those of the training films."""
+    outliers = _outliers(films, opinions)
+    distances = opinions.table.loc[outliers.index, "distance"]
+    st.subheader("Farthest from the training films", anchor=False)
+    st.caption(
+        f"Ringed on the map. By the gate's distance: {distances.iloc[-1]:.1f} to "
+        f"{distances.iloc[0]:.1f}, where a training film lies at about 2. Odd films, or odd files."
+    )
+    cards(root, outliers, key="map-outliers")
+
+
+def _outliers(films: pd.DataFrame, opinions: Opinions) -> pd.DataFrame:
+    distances = opinions.table.loc[films.index, "distance"].dropna()
+    return films.loc[distances.nlargest(OUTLIERS).index]

@@ -1,0 +1,106 @@
+"""Which model is asked about the films of a data set, and what it says of all of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import browse_address as address
+from pages.parts import work
+from pages.parts.frame import escape
+from pages.parts.models import load_predictor, read_bundle
+from pneumo import settings
+from pneumo.inference import bundle, opinions
+from pneumo.inference.bundle import Bundle
+from pneumo.inference.opinions import Opinions
+
+# Catalogues are told apart by identity. What is kept holds its catalogue, so that no other can
+# take the place in memory by which it is known.
+_BY_IDENTITY: dict[str | type[Any], Callable[[Any], Any]] = {
+    pd.DataFrame: id,
+    Bundle: lambda model: model.digest + model.card.to_json(),
+}
+
+
+def opinions_of_model(catalog: pd.DataFrame, root: Path) -> Opinions | None:
+    """What the chosen model makes of all films; until that is known, a way to ask it.
+
+    Args:
+        catalog: as `require_dataset` returns it.
+        root: the folder that its paths are relative to.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", key="all-films"):
+        model = _choose_model()
+        if model is None:
+            return None
+        name = f"opinions {model.digest} {root}"
+        if work.follow(name, doing=f"Asking {escape(model.card.name)}", unit="films"):
+            return None
+        known, _ = _cached(model, catalog, opinions.stamp(settings.load(), model))
+        if known is None:
+            st.button(
+                f"Ask the model about all {len(catalog):,} films",
+                icon=":material/radiology:",
+                key="ask-all",
+                on_click=_begin,
+                args=(name, model, catalog, root),
+                help="Once for each film; then its probability, its errors and the map of the data "
+                "set are there at once. It goes on when you leave this page.",
+            )
+    return known
+
+
+def _begin(name: str, model: Bundle, catalog: pd.DataFrame, root: Path) -> None:
+    predictor = load_predictor(model.folder)
+    work.begin(
+        name,
+        lambda progress, cancelled: opinions.ask(
+            predictor,
+            catalog,
+            root,
+            settings=settings.load(),
+            progress=progress,
+            cancelled=cancelled,
+        ),
+    )
+
+
+def _choose_model() -> Bundle | None:
+    """The model of the address, or else the first; None, with words, where there is none."""
+    folders = bundle.folders(settings.load())
+    if not folders:
+        st.caption("There is no model yet. Train one on the Train page.")
+        return None
+    first = next(iter(folders))
+    chosen = address.one_of("model", list(folders)) or first
+    if len(folders) > 1:
+        st.session_state["model-of-all"] = chosen
+        st.selectbox(
+            "Model",
+            list(folders),
+            key="model-of-all",
+            icon=":material/deployed_code:",
+            label_visibility="collapsed",
+            width=260,
+            on_change=_take_model,
+            args=(first,),
+        )
+    try:
+        return read_bundle(folders[chosen])
+    except bundle.BundleError as damaged:
+        st.error(escape(str(damaged)), icon=":material/error:")
+        return None
+
+
+def _take_model(first: str) -> None:
+    chosen = st.session_state["model-of-all"]
+    address.put(model=None if chosen == first else chosen)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=_BY_IDENTITY)
+def _cached(
+    model: Bundle, catalog: pd.DataFrame, stamp: int
+) -> tuple[Opinions | None, pd.DataFrame]:
+    return opinions.cached(settings.load(), model, catalog), catalog

@@ -1,0 +1,113 @@
+"""Films of the data set in full, and what a model says of one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.parts import browse_address as address
+from pages.parts.frame import escape
+from pages.parts.models import load_predictor
+from pneumo import radiograph, settings
+from pneumo.inference import bundle
+from pneumo.inference.cases import are_same, fingerprints
+from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction, Predictor
+from pneumo.radiograph import Radiograph
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opinion:
+    """What a model says of a film.
+
+    Attributes:
+        prediction: at the balanced operating point.
+        picture: as the network saw the film, uint8, shape (size, size).
+        learned: the film was among those that the model learned from.
+    """
+
+    prediction: Prediction
+    picture: np.ndarray
+    learned: bool
+
+
+def read_film(root: Path, film: pd.Series) -> Radiograph:
+    """A film as people look at it, kept while it may be looked at again.
+
+    Raises:
+        UnreadableRadiograph, OSError: it cannot be shown.
+    """
+    return _read_film(root / film["path"], film["digest"])
+
+
+def want_opinion() -> bool:
+    """Whether the model's opinion is to be shown; whoever reads films may want to read first."""
+    st.session_state["opinion"] = address.wants_opinion()
+    return st.toggle(
+        "The model's opinion",
+        key="opinion",
+        on_change=address.take,
+        args=("opinion", lambda wanted: None if wanted else "Off"),
+        help="Switch it off to read the film yourself first. The address remembers it.",
+    )
+
+
+def find_predictor(name: str | None) -> Predictor | None:
+    """The model of a name, or else the first; None, with words, where there is none."""
+    folders = bundle.folders(settings.load())
+    if not folders:
+        st.caption("There is no model yet. Train one on the Train page.")
+        return None
+    try:
+        return load_predictor(folders.get(name or "") or next(iter(folders.values())))
+    except bundle.BundleError as damaged:
+        st.error(escape(str(damaged)), icon=":material/error:")
+        return None
+
+
+def opinion_of(predictor: Predictor, root: Path, film: pd.Series) -> Opinion:
+    """What a model says of a film that can be read; computed once."""
+    return _opinion_of(root / film["path"], film["digest"], predictor.bundle.digest, predictor)
+
+
+def headline(prediction: Prediction) -> str:
+    """The verdict in the colour of its class, with a sign that says the same."""
+    if prediction.scope:
+        return f":gray[:material/block: {OUT_OF_SCOPE}]"
+    ill = prediction.verdict == "PNEUMONIA"
+    sign = "help" if prediction.unsure else "change_history" if ill else "circle"
+    return f":{'orange' if ill else 'blue'}[:material/{sign}: {prediction.wording}]"
+
+
+def show_opinion(opinion: Opinion, predictor: Predictor, film: pd.Series) -> None:
+    """The verdict beside the label, and what it is worth."""
+    prediction = opinion.prediction
+    st.markdown(f"**{headline(prediction)}**")
+    doubts = [*prediction.scope, *prediction.flags]
+    if prediction.verdict != film["label"]:
+        doubts.append("The model disagrees with the label.")
+    if opinion.learned:
+        doubts.append("The model has learned from this very film.")
+    for doubt in doubts:
+        st.markdown(f":material/report: {doubt}")
+    st.caption(
+        f"Probability of pneumonia {100 * prediction.probability:.2f} %, called pneumonia from "
+        f"{100 * prediction.threshold:.3g} %, by {escape(predictor.bundle.card.name)}.  \n"
+        ":material/stethoscope: **Decision support, not a diagnosis.**"
+    )
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _read_film(path: Path, digest: str) -> Radiograph:
+    return radiograph.read_file(path, limits=settings.load().image_limits)
+
+
+@st.cache_resource(show_spinner=False, max_entries=200)
+def _opinion_of(path: Path, digest: str, model_digest: str, _predictor: Predictor) -> Opinion:
+    size = _predictor.bundle.card.image_size
+    seen = radiograph.read_file(path, limits=settings.load().image_limits, model_size=size)
+    picture = radiograph.to_model_input(seen, size=size)
+    cases = _predictor.cases
+    same = cases is not None and are_same(cases.fingerprints, fingerprints([picture])[0]).any()
+    return Opinion(prediction=_predictor.predict(seen), picture=picture, learned=bool(same))
