@@ -124,7 +124,6 @@ def _choose_colour() -> str:
         required=True,
         format_func=COLOURS.__getitem__,
         key="colour",
-        label_visibility="collapsed",
         on_change=address.take,
         args=("colour", lambda chosen: None if chosen == "class" else chosen.capitalize()),
     )

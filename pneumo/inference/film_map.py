@@ -124,7 +124,7 @@ def _lay_out(features: np.ndarray, report: Callable[[int, float, np.ndarray], bo
         neighbors="exact",  # of so few films and numbers faster than an index
         callbacks=report,
         callbacks_every_iters=_REPORTED_EVERY,
-        n_jobs=-1,
+        n_jobs=1,  # several wait for each other more than they help, and most beside a training
         random_state=SEED,
     )
     return np.asarray(layout.fit(features))

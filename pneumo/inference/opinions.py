@@ -4,8 +4,8 @@ Each film is asked about once, ever: answers are kept by model and by the digest
 all data sets together. An asking that was broken off goes on where it ended.
 
 Of the network's features the place along the directions is kept in which training films differ
-most, as the gate has them: 48 numbers of 1,280 and the distance from the training films. A hundred
-thousand films take 20 MB, in memory as on disk.
+most, as the gate has them (48 numbers of 1,280), and the distance from the training films: some 150
+bytes a film on disk.
 """
 
 import contextlib

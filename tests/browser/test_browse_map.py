@@ -45,6 +45,6 @@ def test_films_that_are_drawn_round_are_listed_and_open(server: str, page: Page)
 
     # With the box, once the chart has made way for one without a selection.
     expect(page.locator(".js-plotly-plot")).to_have_count(1)
-    page.locator(".js-plotly-plot .modebar-btn[data-val=select]").click()
+    page.locator(".modebar-btn[data-val=select]").click()
     drag(page, (0.005, 0.005), (0.995, 0.995))
     expect(page.get_by_text("74 films selected")).to_be_visible()
