@@ -9,12 +9,11 @@ from pages.parts import browse_address as address
 from pages.parts.browse_grid import describe
 from pages.parts.browse_opinion import (
     find_predictor,
-    headline,
     opinion_of,
     read_film,
     want_opinion,
 )
-from pages.parts.frame import class_badge, escape
+from pages.parts.frame import class_badge, escape, headline
 from pages.parts.viewer import ViewedFilm, show_films
 from pneumo import radiograph
 

@@ -8,12 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import browse_address as address
-from pages.parts.frame import escape
+from pages.parts.frame import escape, headline
 from pages.parts.models import load_predictor
 from pneumo import radiograph, settings
 from pneumo.inference import bundle
 from pneumo.inference.cases import are_same, fingerprints
-from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction, Predictor
+from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.radiograph import Radiograph
 
 
@@ -69,15 +69,6 @@ def find_predictor(name: str | None) -> Predictor | None:
 def opinion_of(predictor: Predictor, root: Path, film: pd.Series) -> Opinion:
     """What a model says of a film that can be read; computed once."""
     return _opinion_of(root / film["path"], film["digest"], predictor.bundle.digest, predictor)
-
-
-def headline(prediction: Prediction) -> str:
-    """The verdict in the colour of its class, with a sign that says the same."""
-    if prediction.scope:
-        return f":gray[:material/block: {OUT_OF_SCOPE}]"
-    ill = prediction.verdict == "PNEUMONIA"
-    sign = "help" if prediction.unsure else "change_history" if ill else "circle"
-    return f":{'orange' if ill else 'blue'}[:material/{sign}: {prediction.wording}]"
 
 
 def show_opinion(opinion: Opinion, predictor: Predictor, film: pd.Series) -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pneumo.evaluation.interval import Interval
+from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction
 from pneumo.settings import REPOSITORY
 
 
@@ -46,6 +47,15 @@ def header(title: str) -> DeltaGenerator:
     )
     row.title(title, anchor=False, width="content")
     return row
+
+
+def headline(prediction: Prediction) -> str:
+    """The verdict in the colour of its class, with a sign that says the same."""
+    if prediction.scope:
+        return f":gray[:material/block: {OUT_OF_SCOPE}]"
+    ill = prediction.verdict == "PNEUMONIA"
+    sign = "help" if prediction.unsure else "change_history" if ill else "circle"
+    return f":{'orange' if ill else 'blue'}[:material/{sign}: {prediction.wording}]"
 
 
 def duration(seconds: float) -> str:

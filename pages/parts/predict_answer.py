@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from pages.parts.frame import escape
+from pages.parts.frame import escape, headline
 from pages.parts.predict_cases import show_cases
 from pages.parts.predict_explanation import choose_heat_map, show_agreement, show_stability
 from pages.parts.predict_reading import choose_reading
@@ -14,7 +14,7 @@ from pages.parts.viewer import show_viewer
 from pneumo import figures, radiograph, settings
 from pneumo.inference.batch import Answer, Question, Reading
 from pneumo.inference.card import ModelCard
-from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction, Predictor
+from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.radiograph import Radiograph
 
 
@@ -92,12 +92,10 @@ def _film_of(question: Question, *, size: int) -> _Film:
 def _show_verdict(question: Question, prediction: Prediction, card: ModelCard) -> None:
     """The verdict and what it rests on."""
     st.caption(escape(question.name))
+    st.subheader(headline(prediction), anchor=False)
     if prediction.scope:
-        st.subheader(f":gray[:material/block: {OUT_OF_SCOPE}]", anchor=False)
         st.warning("  \n".join(prediction.scope))
         st.markdown(f":gray[{prediction.wording}]")
-    else:
-        st.subheader(_headline(prediction), anchor=False)
     st.plotly_chart(
         figures.probability_scale(
             prediction.probability,
@@ -130,15 +128,6 @@ def _show_verdict(question: Question, prediction: Prediction, card: ModelCard) -
         ":material/stethoscope: **Decision support, not a diagnosis.** "
         f"Trained on {escape(card.data['population'])}."
     )
-
-
-def _headline(prediction: Prediction) -> str:
-    """The verdict in the colour of its class, with a sign that says the same."""
-    colour = "orange" if prediction.verdict == "PNEUMONIA" else "blue"
-    sign = "change_history" if prediction.verdict == "PNEUMONIA" else "circle"
-    if prediction.unsure:
-        sign = "help"
-    return f":{colour}[:material/{sign}: {prediction.wording}]"
 
 
 def _percent(probability: float) -> str:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import streamlit as st
 
@@ -10,7 +11,15 @@ from pages.parts.frame import duration, escape
 from pneumo.inference.batch import Progress
 from pneumo.inference.opinions import Cancelled
 
-Task = Callable[[Callable[[int, int], None], Callable[[], bool]], object]
+
+class Report(Protocol):
+    """Told what is done of how much; a work of several stages also says of what, in which unit."""
+
+    def __call__(self, done: int, total: int, *, doing: str = "", unit: str = "") -> None:
+        """Take note of it."""
+
+
+Task = Callable[[Report, Callable[[], bool]], object]
 """Is given two functions: to report what is done of how much, and to ask whether it was cancelled,
 upon which it raises `Cancelled`."""
 
@@ -27,12 +36,15 @@ class Work:
     Attributes:
         cancelled: whether somebody asked for an end.
         problem: what went wrong, once it is over; "" when nothing did.
+        stage: what it is doing and the unit of that; "" where it did not say.
     """
 
     def __init__(self, task: Task) -> None:
         self.cancelled = False
         self.problem = ""
-        self._begun: tuple[float, int] | None = None  # moment and amount of the first report
+        self.stage = "", ""
+        # Moment and amount of the first report of a stage.
+        self._begun: tuple[float, int] | None = None
         self._done, self._total = 0, 0
         self._thread = threading.Thread(target=self._run, args=(task,), daemon=True)
         self._thread.start()
@@ -63,15 +75,16 @@ class Work:
             task(self._report, lambda: self.cancelled)
         except Cancelled:
             pass
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self.problem = str(error)
             return
         self.problem = ""
 
-    def _report(self, done: int, total: int) -> None:
+    def _report(self, done: int, total: int, *, doing: str = "", unit: str = "") -> None:
         self._done, self._total = done, total
-        if self._begun is None:
+        if self._begun is None or self.stage != (doing, unit):
             self._begun = time.monotonic(), done
+        self.stage = doing, unit
 
 
 def begin(name: str, task: Task) -> None:
@@ -92,8 +105,8 @@ def follow(name: str, *, doing: str, unit: str) -> bool:
     The page is drawn anew when it is over. What went wrong with the last is said.
 
     Args:
-        doing: what is being done, for people.
-        unit: of the progress.
+        doing: what is being done, for people, where the work does not say so itself.
+        unit: of the progress, likewise.
 
     Returns: whether it is under way.
     """
@@ -112,7 +125,8 @@ def _follow(work: Work, *, doing: str, unit: str) -> None:
     progress = work.progress
     if progress.ended:
         st.rerun()
-    text = doing
+    stage, unit_of_stage = work.stage
+    text, unit = stage or doing, unit_of_stage or unit
     if progress.total:
         text += f": {progress.done:,} of {progress.total:,} {unit}"
     if progress.seconds_left is not None:

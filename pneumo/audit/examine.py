@@ -55,7 +55,8 @@ def examine(
         AuditCancelled: `cancelled` said so; the films read so far need not be read again.
         OSError: the cache cannot be written.
     """
-    known = record.load(settings, catalog, source)
+    digest = "" if source is None else source.digest
+    known = record.load(settings, catalog, digest)
     if known is not None:
         return dataclasses.replace(known, data=name)
     root = Path(catalog.attrs["root"])
@@ -128,7 +129,7 @@ def examine(
             tuple(group) for _, group in films["path"].groupby(image, sort=False) if len(group) > 1
         ),
     )
-    record.save(audit, settings, source)
+    record.save(audit, settings, digest)
     return audit
 
 

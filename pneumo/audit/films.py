@@ -29,6 +29,9 @@ from pneumo.settings import ImageLimits, written_whole
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
+READING = "Reading the films"
+"""The activity whose progress counts films; that of any other counts steps."""
+
 SIDE = 224
 """Pixels of the square that films are squeezed to, as a network sees them."""
 
@@ -116,7 +119,7 @@ def measure_films(
     def measure(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
         return _measure(root / path, source, limits)
 
-    progress("Reading the films", done, len(wanted))
+    progress(READING, done, len(wanted))
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(new), KEPT_TOGETHER):
             part = new.iloc[start : start + KEPT_TOGETHER]
@@ -125,7 +128,7 @@ def measure_films(
                 rows = pd.DataFrame([row[place] for row in measured], index=part["digest"])
                 tables[place] = pd.concat([tables[place], _append(rows, folder)])
             done += len(part)
-            progress("Reading the films", done, len(wanted))
+            progress(READING, done, len(wanted))
             if cancelled():
                 raise AuditCancelled
     measures, *features = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pneumo.audit.films import FeatureSource, store_of
+from pneumo.audit.films import store_of
 from pneumo.audit.findings import Film, Finding
 from pneumo.audit.probes import Probe
 from pneumo.evaluation.interval import Interval
@@ -99,14 +99,22 @@ def fingerprint(catalog: pd.DataFrame) -> str:
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
 
 
-def save(audit: Audit, settings: Settings, source: FeatureSource | None) -> None:
-    """Keep an audit in the cache."""
-    write_text(_file(settings, Path(audit.root), audit.fingerprint, source), audit.to_json())
+def save(audit: Audit, settings: Settings, digest: str) -> None:
+    """Keep an audit in the cache.
+
+    Args:
+        digest: of the model whose features doubted the labels; "" for none.
+    """
+    write_text(_file(settings, Path(audit.root), audit.fingerprint, digest), audit.to_json())
 
 
-def load(settings: Settings, catalog: pd.DataFrame, source: FeatureSource | None) -> Audit | None:
-    """The audit of a data set as it is now, if it was audited with the same features before."""
-    path = _file(settings, Path(catalog.attrs["root"]), fingerprint(catalog), source)
+def load(settings: Settings, catalog: pd.DataFrame, digest: str) -> Audit | None:
+    """The audit of a data set as it is now, if it was audited with the same features before.
+
+    Args:
+        digest: of the model whose features doubt the labels; "" for none.
+    """
+    path = _file(settings, Path(catalog.attrs["root"]), fingerprint(catalog), digest)
     try:
         return from_json(path.read_text())
     except (FileNotFoundError, KeyError, TypeError, ValueError):
@@ -149,6 +157,6 @@ def cleaned_list(catalog: pd.DataFrame, audit: Audit) -> pd.DataFrame:
     return listed.assign(keep=keep)[[*columns, "keep", "reason"]].reset_index(drop=True)
 
 
-def _file(settings: Settings, root: Path, print_: str, source: FeatureSource | None) -> Path:
-    features = "none" if source is None else source.digest[:16]
+def _file(settings: Settings, root: Path, print_: str, digest: str) -> Path:
+    features = digest[:16] or "none"
     return store_of(settings.cache, root) / f"audit-{_FORMAT}-{print_}-{features}.json"

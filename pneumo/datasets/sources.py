@@ -1,11 +1,15 @@
 """Which data set is looked at: the sample set, the Kaggle set, a folder or a ZIP file."""
 
+import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from pneumo.datasets import kaggle, mapping, sample_set, unpacking
+import pandas as pd
+
+from pneumo.datasets import catalog, kaggle, mapping, sample_set, splits, unpacking
 from pneumo.datasets.catalog import ClassFolder, DatasetUnavailable, OtherLayout, find_layout
 from pneumo.settings import Settings, choice, remember
 
@@ -27,6 +31,7 @@ __all__ = [
     "known",
     "locate",
     "name",
+    "read_catalog",
     "sample_root",
 ]
 
@@ -218,6 +223,27 @@ def locate(source: Source, settings: Settings) -> Dataset:
     )
 
 
+def read_catalog(
+    dataset: Dataset, settings: Settings, *, progress: Callable[[int, int], None] | None = None
+) -> pd.DataFrame:
+    """The catalogue of a data set, under the split that its user has put in the place of its own.
+
+    Args:
+        progress: called with (images read, images to read), about a hundred times.
+
+    Raises:
+        DatasetUnavailable: there is no readable image.
+        ValueError: that split was made before a film was added.
+    """
+    films = catalog.build(
+        dataset.root,
+        class_folders=dataset.class_folders,
+        progress=progress,
+        cache=settings.cache,
+    )
+    return splits.apply_split(films, splits.split_file(settings, dataset.root))
+
+
 def chosen(settings: Settings) -> Source:
     """The remembered source; the sample set where none, or none that makes sense, is."""
     kind = choice(settings, "dataset")
@@ -246,6 +272,8 @@ def forget(source: Source, settings: Settings) -> None:
         choose(Source(kind="sample"), settings)
     left = [str(it.path) for it in _opened(settings) if it != source]
     remember(settings, "opened", left)
+    with contextlib.suppress(DatasetUnavailable):
+        splits.split_file(settings, locate(source, settings).root).unlink(missing_ok=True)
     mapping.forget(folder_of(source, settings), settings)
     if source.archive is not None:
         unpacking.discard(source.archive, settings)

@@ -152,6 +152,10 @@ def save_split(divided: pd.DataFrame, path: Path) -> None:
 def apply_split(catalog: pd.DataFrame, path: Path) -> pd.DataFrame:
     """The catalogue under the split in a file; as it is where there is no such file.
 
+    Returns:
+        The same rows in the order of `catalog.build`. `attrs["resplit"]` tells this split from any
+        other of these films (16 hexadecimal digits); a catalogue under its own split has none.
+
     Raises:
         ValueError: the file is no split, or was made before a film was added.
     """
@@ -170,4 +174,12 @@ def apply_split(catalog: pd.DataFrame, path: Path) -> pd.DataFrame:
             f"A split must name every film. {path} lacks {int(split.isna().sum())}, the first "
             f"{catalog.loc[split.isna(), 'path'].iloc[0]}. Make it again, or delete it."
         )
-    return catalog.assign(split=split)
+    divided = catalog.assign(split=split).sort_values(
+        ["split", "label"],
+        key=lambda column: column.map(SPLITS.index) if column.name == "split" else column,
+        ignore_index=True,
+    )
+    lines = sorted(divided["path"] + " " + divided["split"])
+    key = hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
+    divided.attrs = {**catalog.attrs, "resplit": key}
+    return divided

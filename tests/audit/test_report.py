@@ -101,10 +101,10 @@ def test_a_damaged_record_is_no_record(
     audited: tuple[pd.DataFrame, Audit], installation: Settings
 ) -> None:
     table, result = audited
-    assert record.load(installation, table, None) == result
+    assert record.load(installation, table, "") == result
     (kept,) = (installation.cache / "audit").glob("*/audit-*.json")
     kept.write_text('{"data": 1}')
-    assert record.load(installation, table, None) is None
+    assert record.load(installation, table, "") is None
 
 
 def test_the_command(
