@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import browse_address as address
+from pages.parts.browse_audit import show_audit
 from pages.parts.browse_charts import show_charts, show_composition
 from pages.parts.browse_compare import show_compare
 from pages.parts.browse_film import show_film
@@ -28,6 +29,7 @@ VIEWS = {
     "compare": "Compare",
     "charts": "Charts",
     "map": "Map",
+    "audit": "Audit",
 }
 
 
@@ -100,6 +102,9 @@ if dataset.synthetic:
     )
 asked_for = catalog.index[catalog["path"] == address.value("film")]
 view = "film" if len(asked_for) else choose_view()
+if view == "audit":
+    show_audit(dataset, catalog)
+    st.stop()
 if view in ("films", "charts"):
     summary(catalog)
     report_unreadable(catalog)

@@ -15,7 +15,7 @@ from pneumo.evaluation.interval import Interval
 from pneumo.evaluation.operating_point import OperatingPoint
 from pneumo.inference import bundle, card
 from pneumo.inference.bundle import Bundle
-from pneumo.inference.scoring import Evaluation, evaluate, rows_of_split
+from pneumo.inference.scoring import Evaluation, evaluate, require_unseen, rows_of_split
 
 require_frame()
 
@@ -156,13 +156,14 @@ def measure(model: Bundle) -> None:
             "data set has not learned from them.",
         )
         wanted = st.button("Measure", type="primary", icon=":material/straighten:", key="measure")
-    results: dict[tuple[str, Path, str], Evaluation] = st.session_state.setdefault("results", {})
-    address = (model.digest, dataset.root, split)
+    results: dict[tuple[str | Path | None, ...], Evaluation]
+    results = st.session_state.setdefault("results", {})
+    address = (model.digest, dataset.root, split, catalog.attrs.get("resplit"))
     if wanted:
         try:
             results[address] = run(model, dataset, catalog, split)
         except ValueError as problem:
-            st.error(str(problem))
+            st.error(escape(str(problem)))
     if dataset.synthetic != model.card.data["synthetic"]:
         st.caption(
             ":material/science: Synthetic films and patients' films are different worlds: a model "
@@ -176,6 +177,8 @@ def measure(model: Bundle) -> None:
 
 def run(model: Bundle, dataset: sources.Dataset, catalog: pd.DataFrame, split: str) -> Evaluation:
     """Predict every film of the split, with progress."""
+    images = rows_of_split(catalog, split, model.card)
+    require_unseen(images, dataset.root, model, limits=here.image_limits)
     bar = st.progress(0.0, text="Predicting")
 
     def show(done: int, total: int) -> None:
@@ -184,7 +187,7 @@ def run(model: Bundle, dataset: sources.Dataset, catalog: pd.DataFrame, split: s
     try:
         return evaluate(
             load_predictor(model.folder),
-            rows_of_split(catalog, split, model.card),
+            images,
             dataset.root,
             limits=here.image_limits,
             progress=show,

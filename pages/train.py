@@ -13,7 +13,6 @@ from pages.parts.train_queue import follow_queue, standing
 from pages.parts.train_recipe import choose_recipe, edit_recipe
 from pages.parts.train_watch import watch
 from pneumo import settings
-from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import sources
 from pneumo.datasets.sources import Dataset
 from pneumo.training import launcher, runs
@@ -77,9 +76,7 @@ def begin(recipe: Recipe, dataset: Dataset, *, tensorboard: bool = False) -> Non
     """Queue a training and show it."""
     try:
         # Read anew: the films on disk may have changed since the page was opened.
-        catalog = catalogs.build(
-            dataset.root, class_folders=dataset.class_folders, cache=here.cache
-        )
+        catalog = sources.read_catalog(dataset, here)
         run = launcher.start(
             here,
             recipe=recipe,

@@ -32,7 +32,13 @@ from pneumo.inference.batch import Answer, Question, Reading
 from pneumo.inference.card import Measurement, ModelCard
 from pneumo.inference.predictor import OUT_OF_SCOPE, Predictor
 from pneumo.inference.records import Labelled
-from pneumo.inference.scoring import evaluate, model_inputs, rows_of_split, stress_test
+from pneumo.inference.scoring import (
+    evaluate,
+    model_inputs,
+    require_unseen,
+    rows_of_split,
+    stress_test,
+)
 from pneumo.settings import Settings
 from pneumo.training import launcher, pace, queue, recipe, runs
 from pneumo.training.backbones import BACKBONES
@@ -161,10 +167,40 @@ def data_audit(options: argparse.Namespace, installation: Settings) -> int:
     if options.clean:
         listed = record.cleaned_list(catalogue, audit)
         settings.write_text(options.clean, listed.to_csv(index=False))
-    if options.resplit:
-        persons = splits.persons(record.same_images(catalogue, audit))
-        splits.save_split(splits.resplit(catalogue, persons), options.resplit)
     _answer(options, dataclasses.asdict(audit), report.to_text(audit))
+    return 0
+
+
+def data_resplit(options: argparse.Namespace, installation: Settings) -> int:
+    """Deal patients and duplicates to train, val and test anew, and use that from now on."""
+    dataset = _dataset(options.source, installation)
+    file = splits.split_file(installation, dataset.root)
+    if options.undo:
+        file.unlink(missing_ok=True)
+        _answer(options, {"resplit": None}, f"{dataset.name}: its own split is in use.")
+        return 0
+    catalogue = catalog.build(
+        dataset.root,
+        class_folders=dataset.class_folders,
+        progress=_progress("Reading the data set"),
+        cache=installation.cache,
+    )
+    audit = examine(
+        catalogue,
+        installation,
+        name=dataset.name,
+        progress=lambda activity, done, total: _progress(activity)(done, total),
+    )
+    persons = splits.persons(record.same_images(catalogue, audit))
+    divided = splits.resplit(catalogue, persons)
+    splits.save_split(divided, file)
+    counts = {name: int((divided["split"] == name).sum()) for name in splits.SHARES}
+    _answer(
+        options,
+        {"resplit": str(file), "films": counts, "groups": int(persons.nunique())},
+        f"{dataset.name}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}. "
+        "All pages and commands use this split; --undo goes back.",
+    )
     return 0
 
 
@@ -346,7 +382,10 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
     """A model's figures on one split of a data set."""
     predictor = Predictor(bundle.find(installation, options.model))
     dataset = _dataset(options.data, installation)
-    images = rows_of_split(_catalog(dataset, installation), options.split, predictor.bundle.card)
+    catalogue = _catalog(dataset, installation)
+    images = rows_of_split(catalogue, options.split, predictor.bundle.card)
+    if options.split != "train":
+        require_unseen(images, dataset.root, predictor.bundle, limits=installation.image_limits)
     result = evaluate(
         predictor,
         images,
@@ -373,7 +412,7 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
         parity = export.parity(predictor.bundle, pictures)
     if options.record is not None:
         measurement = Measurement(
-            data=dataset.name,
+            data=dataset.name + ", split anew" * ("resplit" in catalogue.attrs),
             split=options.split,
             metrics=result.metrics,
             note=options.record,
@@ -558,9 +597,16 @@ def _parser() -> argparse.ArgumentParser:
     for option, text in (
         ("--html", "write the report, with small pictures of the films, to this file"),
         ("--clean", "write a CSV of all films, with those to leave out and why, to this file"),
-        ("--resplit", "write a new split by patients and duplicates to this CSV file"),
     ):
         auditing.add_argument(option, type=Path, metavar="FILE", help=text)
+    dividing = add(data_commands, "resplit", data_resplit)
+    dividing.add_argument(
+        "source",
+        nargs="?",
+        metavar="DIR",
+        help="a folder, sample or kaggle (default: the chosen data set)",
+    )
+    dividing.add_argument("--undo", action="store_true", help="go back to the data set's own split")
 
     training = add(commands, "train", train)
     _add_data(training)
@@ -733,12 +779,7 @@ def _dataset(text: str | None, installation: Settings) -> Dataset:
 
 
 def _catalog(dataset: Dataset, installation: Settings) -> Any:
-    return catalog.build(
-        dataset.root,
-        class_folders=dataset.class_folders,
-        progress=_progress("Reading the data set"),
-        cache=installation.cache,
-    )
+    return sources.read_catalog(dataset, installation, progress=_progress("Reading the data set"))
 
 
 def _recipe(options: argparse.Namespace, installation: Settings) -> Recipe:

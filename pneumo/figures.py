@@ -726,6 +726,64 @@ def _with_diagonal() -> go.Figure:
     return figure
 
 
+def areas(
+    names: Sequence[str],
+    values: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    *,
+    least: float,
+) -> go.Figure:
+    """Areas under ROC curves below each other, with their intervals and the line of chance.
+
+    Args:
+        names: what each area is of, from top to bottom.
+        values: the areas.
+        intervals: lower and upper end of a confidence interval of each.
+        least: areas whose interval lies above this are filled, the others hollow.
+    """
+    figure = go.Figure()
+    for title, symbol, above in (
+        (f"Interval above {least:g}", "diamond", True),
+        (f"Interval reaches below {least:g}", "circle-open", False),
+    ):
+        rows = [row for row, (low, _) in enumerate(intervals) if (low >= least) == above]
+        if not rows:
+            continue
+        figure.add_scatter(
+            x=[values[row] for row in rows],
+            y=[names[row] for row in rows],
+            mode="markers",
+            name=title,
+            marker={
+                "color": PNEUMONIA if above else NEUTRAL,
+                "symbol": symbol,
+                "size": 10,
+                "line": {"width": 1.5},
+                "opacity": 1,
+            },
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [intervals[row][1] - values[row] for row in rows],
+                "arrayminus": [values[row] - intervals[row][0] for row in rows],
+                "color": PNEUMONIA if above else NEUTRAL,
+                "thickness": 1.5,
+                "width": 3,
+            },
+            customdata=[intervals[row] for row in rows],
+            hovertemplate="AUC %{x:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})"
+            "<extra>%{y}</extra>",
+            cliponaxis=False,
+        )
+    figure.add_vline(x=0.5, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
+    lowest = min(0.45, *(low for low, _ in intervals))
+    figure = dress(figure, height=70 + 22 * len(names)).update_layout(margin={"r": 10})
+    figure.update_xaxes(title="AUC of this number alone", range=[lowest - 0.01, 1.01])
+    return figure.update_yaxes(
+        categoryorder="array", categoryarray=list(reversed(names)), showgrid=False
+    )
+
+
 def confusion(counts: list[list[int]]) -> go.Figure:
     """A confusion matrix, counts written into its cells.
 

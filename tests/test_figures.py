@@ -404,3 +404,20 @@ def test_a_map_tells_groups_apart_by_colour_and_symbol_and_fades_what_is_not_sel
     assert (list(ringed.x), list(ringed.y)) == ([2.0], [6.0])
     nothing = figures.film_map(films.assign(selected=False), by="verdict")
     assert nothing.data[0].selectedpoints is None
+
+
+def test_areas_are_filled_where_they_are_sure_to_be_large() -> None:
+    figure = figures.areas(
+        ["shape", "size", "all"],
+        [0.8, 0.45, 0.9],
+        [(0.7, 0.85), (0.4, 0.5), (0.88, 0.92)],
+        least=0.6,
+    )
+    sure, unsure = figure.data
+    assert (list(sure.x), list(sure.y)) == ([0.8, 0.9], ["shape", "all"])
+    assert list(sure.error_x.array) == pytest.approx([0.05, 0.02])
+    assert list(sure.error_x.arrayminus) == pytest.approx([0.1, 0.02])
+    assert (list(unsure.x), unsure.marker.symbol) == ([0.45], "circle-open")
+    assert list(figure.layout.yaxis.categoryarray) == ["all", "size", "shape"]  # from below
+    assert figure.layout.shapes[0].x0 == 0.5
+    assert figure.layout.xaxis.range[0] < 0.4

@@ -223,7 +223,8 @@ def _beside(
 
 def _lesion(root: Path, film: pd.Series) -> np.ndarray | None:
     """The mask of the lesion, which the sample set has for every film with pneumonia."""
-    file = root / sample_set.MASKS / film["split"] / f"{Path(film['path']).stem}.png"
+    path = PurePosixPath(film["path"])
+    file = root / sample_set.MASKS / path.parts[0] / f"{path.stem}.png"  # whatever split is in use
     if film["label"] == "NORMAL" or not file.exists():
         return None
     try:

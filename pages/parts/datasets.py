@@ -10,7 +10,7 @@ import streamlit as st
 from pages.parts.frame import class_name, escape
 from pneumo import settings
 from pneumo.datasets import catalog as catalogs
-from pneumo.datasets import kaggle, mapping, sample_set, sources, unpacking
+from pneumo.datasets import kaggle, mapping, sample_set, sources, splits, unpacking
 
 LEAVE_OUT = "Leave out"
 MOST_MAPPED = 40  # folders to be asked about on a page
@@ -26,6 +26,8 @@ def require_dataset() -> tuple[sources.Dataset, pd.DataFrame]:
     try:
         dataset = sources.locate(source, settings.load())
         return dataset, read_catalog(dataset)
+    except ValueError as unfit:  # the split in use
+        st.error(escape(str(unfit)), icon=":material/call_split:")
     except sources.OtherLayout as unavailable:
         map_folders(source, str(unavailable))
     except sources.DatasetUnavailable as unavailable:
@@ -62,8 +64,15 @@ def forget(source: sources.Source) -> None:
 
 
 def switcher() -> None:
-    """The sources on offer, behind one button."""
+    """The sources on offer, behind one button, and beside it whether they are split anew."""
     current = sources.chosen(settings.load())
+    with st.container(horizontal=True, horizontal_alignment="right", width="content"):
+        show_split(current)
+        choose_source(current)
+
+
+def choose_source(current: sources.Source) -> None:
+    """Every source that is known, and a way to another."""
     with st.popover(
         escape(sources.name(current)),
         icon=":material/database:",
@@ -75,6 +84,36 @@ def switcher() -> None:
             with st.container(horizontal=True, gap="xsmall"):
                 offer(source, active=source == current)
         open_form("folder")
+
+
+def show_split(source: sources.Source) -> None:
+    """That a new split is in use, and the way back to the data set's own; else nothing."""
+    try:
+        root = sources.locate(source, settings.load()).root
+    except sources.DatasetUnavailable:
+        return
+    if not splits.split_file(settings.load(), root).exists():
+        return
+    with st.popover("New split in use", icon=":material/call_split:", key="new-split"):
+        st.markdown(
+            "**Patients and duplicates are dealt anew** to `train`, `val` and `test`: on all "
+            "pages and on the command line. Figures compare with nobody's on the data set's own "
+            "split. Models made before, the shipped one where these are its films, have learned "
+            "from some of what is now held back: they are not measured on it, and a training that "
+            "starts from one looks better than it is."
+        )
+        st.button(
+            "Back to the data set's own split",
+            icon=":material/undo:",
+            key="undo-split",
+            on_click=undo_split,
+            args=(root,),
+        )
+
+
+def undo_split(root: Path) -> None:
+    """Take the split of the data set for what its folders say again."""
+    splits.split_file(settings.load(), root).unlink(missing_ok=True)
 
 
 def offer(source: sources.Source, *, active: bool) -> None:
@@ -372,27 +411,24 @@ def amount_text(done: int, total: int, speed: float, seconds_left: float | None)
 
 
 @st.cache_resource(show_spinner=False)
-def known_catalogs() -> dict[Path, pd.DataFrame]:
-    """The catalogues that this server has built, by root."""
+def known_catalogs() -> dict[tuple[Path, int], pd.DataFrame]:
+    """The catalogues that this server has built, by root and by when it was split anew."""
     return {}
 
 
 def read_catalog(dataset: sources.Dataset) -> pd.DataFrame:
-    """The catalogue of a data set, with progress where it takes a while."""
+    """The catalogue of a data set under the split in use, with progress where it takes a while."""
     known = known_catalogs()
-    catalog = known.get(dataset.root)
+    split = splits.split_file(settings.load(), dataset.root)
+    key = dataset.root, split.stat().st_mtime_ns if split.exists() else 0
+    catalog = known.get(key)
     if catalog is None:
         place = st.empty()
 
         def show(done: int, total: int) -> None:
             place.progress(done / total, text=f"Reading {done:,} of {total:,} films")
 
-        catalog = catalogs.build(
-            dataset.root,
-            class_folders=dataset.class_folders,
-            progress=show,
-            cache=settings.load().cache,
-        )
-        known[dataset.root] = catalog
+        catalog = sources.read_catalog(dataset, settings.load(), progress=show)
+        known[key] = catalog
         place.empty()
     return catalog

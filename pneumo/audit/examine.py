@@ -1,4 +1,7 @@
-"""The audit itself: one pass over the films, then everything that can be found."""
+"""The audit itself: one pass over the films, then everything that can be found.
+
+SciPy is imported where it computes: pages load this module.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pneumo.audit import findings, label_noise, probes, record
 from pneumo.audit.duplicates import near_duplicates
@@ -135,6 +136,9 @@ def examine(
 
 def _images(films: pd.DataFrame, measures: pd.DataFrame) -> pd.Series:
     """Which image each film shows: the first digest among exact and near duplicates."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     digests = measures.index.to_numpy()
     pairs = near_duplicates(thumbnails(measures))
     links = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(len(digests),) * 2)

@@ -1,12 +1,13 @@
-"""Who is trained on and who is held back: whole patients, never single images."""
+"""Who is trained on and who is held back: whole patients, never single images.
+
+SciPy is imported where it computes: pages load this module.
+"""
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pneumo.datasets.catalog import LABELS, SPLITS
 from pneumo.settings import Settings, written_whole
@@ -69,6 +70,9 @@ def persons(catalog: pd.DataFrame) -> pd.Series:
 
     Returns: str, with the index of the catalogue.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     names = catalog["label"] + "/" + catalog["patient"]
     patient, _ = pd.factorize(names)
     image, _ = pd.factorize(catalog["digest"])

@@ -64,7 +64,8 @@ class ModelCard:
         name: of the model, and of its folder.
         created: ISO 8601, UTC.
         recipe: the training recipe, as JSON values.
-        data: the training data: name, synthetic, population, credit, fingerprint, counts.
+        data: the training data: name, synthetic, population, credit, fingerprint, counts, and
+            resplit, where a new split was in use.
         image_size: side of the network's input, in pixels.
         calibration: from logit to probability, for a film that may as well be of either class.
         operating_points: by name; "balanced" is the default.
@@ -239,7 +240,7 @@ def to_markdown(card: ModelCard) -> str:
         f"in {card.training_seconds:.0f} s.",
         f"- Data: {card.data['name']} ({counts}); fingerprint `{card.data['fingerprint']}`. "
         "Validation patients were carved out of `train`; patients who share an image stay "
-        "together.",
+        f"together.{_split_anew(card)}",
         f"- Probabilities are for a film that may as well be of either class: logits are "
         f"calibrated with offset {card.calibration.offset:.3f} and temperature "
         f"{card.calibration.temperature:.3f}. A film is called PNEUMONIA from a calibrated "
@@ -270,6 +271,16 @@ def to_markdown(card: ModelCard) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _split_anew(card: ModelCard) -> str:
+    key = card.data.get("resplit")  # cards of earlier releases have none
+    if not key:
+        return ""
+    return (
+        f" The data set was split anew by patients and duplicates (`{key}`): `train` is not its "
+        "own, and its own `test` holds films that this model has learned from."
+    )
 
 
 def _operating_points_table(card: ModelCard) -> list[str]:

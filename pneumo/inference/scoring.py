@@ -15,10 +15,15 @@ from pneumo.evaluation.operating_point import BALANCED
 from pneumo.evaluation.stress import StressFigure
 from pneumo.inference import batch
 from pneumo.inference.batch import Answer
+from pneumo.inference.bundle import Bundle
 from pneumo.inference.card import ModelCard
+from pneumo.inference.cases import Cases, are_same, fingerprints
 from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.radiograph import UnreadableRadiograph
 from pneumo.settings import ImageLimits
+
+_LOOKED_AT = 20
+"""Films of the same name, of which the pictures tell whether they are the same films."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,40 @@ def rows_of_split(catalog: pd.DataFrame, split: str, card: ModelCard) -> pd.Data
         known = ", ".join([*catalog["split"].unique(), "validation"])
         raise ValueError(f"`split` must be one of the data set's: {known}. Received: {split!r}")
     return rows
+
+
+def require_unseen(images: pd.DataFrame, root: Path, model: Bundle, *, limits: ImageLimits) -> None:
+    """Refuse films that a model has learned from, as where the data set has been split anew.
+
+    Known are the training films that its bundle keeps as cases: of many trainings all of them, of
+    quick ones some hundred.
+
+    Args:
+        images: rows of a catalog that the model is to be measured on.
+        root: the folder that their paths are relative to.
+
+    Raises:
+        ValueError: it has learned from some of them.
+    """
+    if model.cases is None:
+        return
+    known = Cases.load(model.cases)
+    place = {film.path: row for row, film in enumerate(known.films)}
+    shared = [path for path in images["path"] if path in place]
+    size = model.card.image_size
+    for path in shared[:_LOOKED_AT]:
+        try:
+            film = radiograph.read_file(root / path, limits=limits, model_size=size)
+        except (UnreadableRadiograph, OSError):
+            continue
+        (found,) = fingerprints([radiograph.to_model_input(film, size=size)])
+        if are_same(known.fingerprints[[place[path]]], found)[0]:
+            raise ValueError(
+                "A model must be measured on films that it has not learned from. Received: "
+                f"{len(images):,} films, of which {model.card.name} has learned from "
+                f"{len(shared):,} at least: it was trained on another split of them. Go back to "
+                "the split that it was trained on, or measure a model trained on this one."
+            )
 
 
 def evaluate(

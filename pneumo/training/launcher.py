@@ -99,4 +99,5 @@ def describe(dataset: Dataset, rows: pd.DataFrame) -> TrainingData:
         credit=dataset.provenance.credit,
         fingerprint=fingerprint,
         counts=counts,
+        resplit=rows.attrs.get("resplit", ""),
     )

@@ -124,6 +124,7 @@ class TrainingData:
         credit: who is to be named, and the licence.
         fingerprint: hash over every image's content, label and split.
         counts: images by split and label, such as {"train": {"NORMAL": 3}}.
+        resplit: which new split was in use, see `splits.apply_split`; "" for the data set's own.
     """
 
     name: str
@@ -132,6 +133,7 @@ class TrainingData:
     credit: str
     fingerprint: str
     counts: dict[str, dict[str, int]]
+    resplit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

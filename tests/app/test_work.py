@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from pages.parts.work import Work
+from pages.parts.work import Report, Work
 from pneumo.inference.opinions import Cancelled
 
-Report, Asked = Callable[[int, int], None], Callable[[], bool]
+Asked = Callable[[], bool]
 
 
 def test_progress_while_it_goes_on_and_after() -> None:
@@ -32,6 +32,33 @@ def test_progress_while_it_goes_on_and_after() -> None:
     progress = work.progress
     assert (progress.done, progress.seconds_left, progress.ended) == (10, None, True)
     assert work.problem == ""
+
+
+def test_each_stage_has_its_own_pace() -> None:
+    reported, go_on = threading.Event(), threading.Event()
+
+    def task(report: Report, cancelled: Asked) -> None:
+        report(0, 10, doing="Reading", unit="films")
+        report(9, 10, doing="Reading", unit="films")
+        report(1, 3, doing="Judging", unit="steps")
+        reported.set()
+        go_on.wait(30)
+
+    work = Work(task)
+    assert reported.wait(30)
+    assert work.stage == ("Judging", "steps")
+    assert (work.progress.done, work.progress.seconds_left) == (1, None)
+    go_on.set()
+    work.wait(30)
+
+
+def test_a_rule_that_was_broken_is_said() -> None:
+    def task(report: Report, cancelled: Asked) -> None:
+        raise ValueError("An audit needs films")
+
+    work = Work(task)
+    work.wait(30)
+    assert work.problem == "An audit needs films"
 
 
 def test_a_cancelled_work_has_no_problem() -> None:

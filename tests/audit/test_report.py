@@ -13,7 +13,7 @@ from pneumo import cli
 from pneumo.audit import findings, record, report
 from pneumo.audit.examine import examine
 from pneumo.audit.record import Audit
-from pneumo.datasets import catalog
+from pneumo.datasets import catalog, sources, splits
 from pneumo.settings import Settings
 from tests.audit.planted import film, healthy_set, write
 
@@ -111,9 +111,9 @@ def test_the_command(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(findings, "FEW_FILMS", 10)
-    html, clean, resplit = (tmp_path / name for name in ("a.html", "out/b.csv", "out/c.csv"))
+    html, clean = (tmp_path / name for name in ("a.html", "out/b.csv"))
     command = ["data", "audit", str(root), "--model", "none", "--html", str(html)]
-    assert cli.main([*command, "--clean", str(clean), "--resplit", str(resplit)]) == 0
+    assert cli.main([*command, "--clean", str(clean)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     lines = out.splitlines()
@@ -122,11 +122,43 @@ def test_the_command(
     assert lines[3].strip().startswith("Find out which is right.")
     assert html.read_text().startswith("<!doctype html>")
     assert (pd.read_csv(clean)["keep"] == "no").sum() == 5
-    assert set(pd.read_csv(resplit)["split"]) == {"train", "val", "test"}
     assert cli.main(["data", "audit", str(root), "--model", "none", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["films"] == 75
     assert [it["code"] for it in answer["findings"]][:1] == ["contradictory_labels"]
+
+
+def test_a_new_split_is_used_by_every_command_until_it_is_undone(
+    root: Path, installation: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def in_use() -> pd.DataFrame:
+        return sources.read_catalog(sources.locate(sources.at(root), installation), installation)
+
+    own = in_use()
+    assert cli.main(["data", "resplit", str(root), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    divided = in_use().set_index("path")["split"]
+    assert divided.value_counts().to_dict() == answer["films"]
+    assert answer["groups"] == splits.persons(own).nunique()
+    assert (
+        divided["train/NORMAL/IM-0003-0001.jpeg"]
+        == divided["train/PNEUMONIA/person903_virus_1.jpeg"]
+    )
+    first = in_use()
+    assert cli.main(["data", "resplit", str(root)]) == 0
+    assert "--undo goes back" in capsys.readouterr().out
+    assert in_use().equals(first), "from the data set's own split, whatever is in use"
+    assert cli.main(["data", "resplit", str(root), "--undo"]) == 0
+    assert in_use().equals(own)
+
+
+def test_whoever_forgets_a_folder_forgets_its_split(root: Path, installation: Settings) -> None:
+    source = sources.at(root)
+    sources.choose(source, installation)
+    assert cli.main(["data", "resplit", str(root)]) == 0
+    assert splits.split_file(installation, root).exists()
+    sources.forget(source, installation)
+    assert not splits.split_file(installation, root).exists()
 
 
 def test_the_command_doubts_labels_by_a_model(

@@ -189,8 +189,15 @@ def test_a_split_is_kept_and_applied(installation: Settings, tmp_path: Path) -> 
     splits.save_split(divided, file)
     assert file.read_text().splitlines()[0] == "path,split,group"
     applied = splits.apply_split(table, file)
-    assert applied.equals(divided.drop(columns="group"))
-    assert applied.attrs == table.attrs
+    by_path = divided.drop(columns="group").sort_values("path", ignore_index=True)
+    assert applied.sort_values("path", ignore_index=True).equals(by_path)
+    assert list(applied["split"].unique()) == ["train", "val", "test"]
+    assert applied.groupby("split")["label"].apply(lambda it: it.is_monotonic_increasing).all()
+    assert (applied.attrs["root"], len(applied.attrs["resplit"])) == ("somewhere", 16)
+    assert "resplit" not in table.attrs
+    other = splits.resplit(table, splits.persons(table), seed=1)
+    splits.save_split(other, file)
+    assert splits.apply_split(table, file).attrs["resplit"] != applied.attrs["resplit"]
     assert splits.split_file(installation, tmp_path / "other") != file
 
 

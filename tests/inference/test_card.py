@@ -155,3 +155,9 @@ def test_parity_is_written_read_and_shown(card: ModelCard) -> None:
     assert cards.from_json(compared.to_json()) == compared
     assert "differ by at most 1.2e-04 in the logit and in 0 verdicts" in cards.to_markdown(compared)
     assert "Keras model differ" not in cards.to_markdown(card)
+
+
+def test_a_new_split_is_named(card: ModelCard) -> None:
+    assert "split anew" not in cards.to_markdown(card)
+    anew = dataclasses.replace(card, data=card.data | {"resplit": "0123456789abcdef"})
+    assert "split anew by patients and duplicates (`0123456789abcdef`)" in cards.to_markdown(anew)

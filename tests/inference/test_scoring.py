@@ -12,12 +12,19 @@ import pytest
 from pneumo.datasets import catalog
 from pneumo.evaluation.metrics import measure
 from pneumo.evaluation.stress import NUISANCES
-from pneumo.inference import batch
+from pneumo.inference import batch, bundle
 from pneumo.inference.card import ModelCard
 from pneumo.inference.predictor import Prediction, Predictor
-from pneumo.inference.scoring import evaluate, model_inputs, stress_test
+from pneumo.inference.scoring import (
+    evaluate,
+    model_inputs,
+    require_unseen,
+    rows_of_split,
+    stress_test,
+)
 from pneumo.radiograph import Radiograph
 from pneumo.settings import ImageLimits
+from tests.conftest import Training
 
 LIMITS = ImageLimits()
 
@@ -176,3 +183,26 @@ def test_what_a_model_is_given(sample_root: Path, test_split: pd.DataFrame) -> N
     assert is_pneumonia.tolist() == (few["label"] == "PNEUMONIA").tolist()
     with pytest.raises(ValueError, match="`images` must hold a readable image"):
         model_inputs(missing, sample_root, size=96, limits=LIMITS)
+
+
+def test_a_model_is_not_measured_on_films_that_it_has_learned_from(
+    training: Training, tmp_path: Path
+) -> None:
+    model = bundle.load(training.run.bundle)
+    films = catalog.build(training.root)
+    own = rows_of_split(films, "validation", model.card)
+    require_unseen(own, training.root, model, limits=LIMITS)
+    require_unseen(rows_of_split(films, "test", model.card), training.root, model, limits=LIMITS)
+
+    # Split anew, some of what it has learned from is for testing.
+    learned = films[(films["split"] == "train") & ~films["path"].isin(own["path"])]
+    mixed = pd.concat([learned.tail(3), own])
+    with pytest.raises(ValueError, match="has learned from 3 at least"):
+        require_unseen(mixed, training.root, model, limits=LIMITS)
+
+    # Other films of the same names are other films.
+    other = sorted((training.root / "test" / "NORMAL").iterdir())
+    for path, copied in zip(learned["path"].tail(3), other, strict=False):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(copied, tmp_path / path)
+    require_unseen(learned.tail(3), tmp_path, model, limits=LIMITS)

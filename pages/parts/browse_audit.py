@@ -1,0 +1,381 @@
+"""The audit of a data set on the Browse page: what was found, the films behind it, remedies."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import browse_address as address
+from pages.parts import work
+from pages.parts.browse_grid import PICTURE, describe
+from pages.parts.datasets import undo_split
+from pages.parts.frame import class_badge, escape
+from pages.parts.models import load_predictor, read_bundle
+from pneumo import figures, settings
+from pneumo.audit import record, report
+from pneumo.audit.examine import examine
+from pneumo.audit.films import READING, AuditCancelled, features_of, store_of
+from pneumo.audit.findings import SEVERITIES, SHORTCUT, Film, Finding, Severity
+from pneumo.audit.probes import Probe
+from pneumo.audit.record import Audit
+from pneumo.datasets import gallery, sources, splits
+from pneumo.inference import bundle
+from pneumo.inference.bundle import Bundle
+from pneumo.inference.opinions import Cancelled
+
+NOBODY = "Nobody"
+"""Who doubts labels where no model is to."""
+
+SHOWN = 12
+"""Films behind a finding that are shown at once."""
+
+SIGNS: dict[Severity, tuple[str, str]] = {
+    "serious": ("red", ":material/error:"),
+    "warning": ("yellow", ":material/warning:"),
+    "note": ("gray", ":material/info:"),
+}
+"""Colour and sign of each severity."""
+
+# Catalogues are told apart by identity; what is kept holds its catalogue.
+_BY_IDENTITY: dict[str | type[Any], Callable[[Any], Any]] = {pd.DataFrame: id}
+
+
+def show_audit(dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
+    """The audit of a data set; until there is one, a way to it.
+
+    Args:
+        catalog: as `require_dataset` returns it.
+    """
+    witness = _choose_witness()
+    digest = witness.digest if witness else ""
+    audit = _known(catalog, digest)
+    name = f"audit {catalog.attrs['root']} {catalog.attrs.get('resplit')} {digest}"
+    if audit is None and st.session_state.pop("audit-at-once", False):
+        _begin(name, dataset, catalog, witness)
+        st.rerun()
+    if work.follow(name, doing="Auditing", unit="films"):
+        return
+    if audit is None:
+        _offer(name, dataset, catalog, witness)
+        return
+    _show_summary(audit)
+    findings, remedies = st.columns([9, 4], gap="medium")
+    with findings:
+        for finding in audit.findings:
+            _show_finding(catalog, finding)
+        if not audit.findings:
+            st.success("Nothing was found.", icon=":material/check_circle:")
+        _show_probes(audit.probes)
+    with remedies:
+        _offer_downloads(catalog, audit)
+        _offer_split(catalog, audit)
+
+
+# Auditing -------------------------------------------------------------------------------
+
+
+def _choose_witness() -> Bundle | None:
+    """The model whose features doubt the labels; None where none is to, or it is damaged."""
+    folders = bundle.folders(settings.load())
+    offered = [*folders, NOBODY]
+    chosen = address.one_of("witness", offered) or offered[0]
+    st.session_state["witness"] = chosen
+    left, right = st.columns([3, 9], gap="medium", vertical_alignment="bottom")
+    left.selectbox(
+        "Labels are doubted by",
+        offered,
+        key="witness",
+        icon=":material/deployed_code:",
+        on_change=address.take,
+        args=("witness", lambda name: None if name == offered[0] else name),
+    )
+    with right:
+        if chosen == NOBODY:
+            st.caption("The audit looks for everything else.")
+            return None
+        try:
+            model = read_bundle(folders[chosen])
+        except bundle.BundleError as damaged:
+            st.error(escape(str(damaged)), icon=":material/error:")
+            return None
+        st.caption(
+            f"{escape(model.card.name)} was trained on {escape(model.card.data['name'])}. Of films "
+            "that it was trained on it has learned the labels, wrong ones too, and doubts them "
+            "less than a witness that never saw them: a run from ImageNet weights on other films."
+        )
+    return model
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=_BY_IDENTITY)
+def _load(catalog: pd.DataFrame, digest: str, stamp: int) -> tuple[Audit | None, pd.DataFrame]:
+    return record.load(settings.load(), catalog, digest), catalog
+
+
+def _known(catalog: pd.DataFrame, digest: str) -> Audit | None:
+    """The audit that is kept; read again when there is a newer one."""
+    kept = store_of(settings.load().cache, Path(catalog.attrs["root"])).glob("audit-*.json")
+    audit, _ = _load(catalog, digest, max((it.stat().st_mtime_ns for it in kept), default=0))
+    return audit
+
+
+def _offer(
+    name: str, dataset: sources.Dataset, catalog: pd.DataFrame, witness: Bundle | None
+) -> None:
+    before = work.last(name)
+    with st.container(border=True):
+        anew = " under the new split" if catalog.attrs.get("resplit") else ""
+        st.markdown(f"**This data set has not been audited{anew} yet**")
+        st.caption(
+            f"One pass over {len(catalog):,} films, once. It looks for unreadable and duplicate "
+            "films, contradictory and doubtful labels, patients in several splits, and for "
+            "shortcuts: numbers that give the class away without a look at the lungs. Nothing is "
+            "fitted on `test`."
+        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                "Audit this data set",
+                type="primary",
+                icon=":material/fact_check:",
+                key="audit",
+                on_click=_begin,
+                args=(name, dataset, catalog, witness),
+            )
+            if before is not None and before.cancelled:
+                st.caption("Cancelled. What it has read it need not read again.")
+
+
+def _begin(
+    name: str, dataset: sources.Dataset, catalog: pd.DataFrame, witness: Bundle | None
+) -> None:
+    source = None if witness is None else features_of(load_predictor(witness.folder))
+    here = settings.load()
+
+    def audit(progress: work.Report, cancelled: Callable[[], bool]) -> None:
+        try:
+            examine(
+                catalog,
+                here,
+                name=dataset.name,
+                source=source,
+                progress=lambda activity, done, total: progress(
+                    done, total, doing=activity, unit="films" if activity == READING else "steps"
+                ),
+                cancelled=cancelled,
+            )
+        except AuditCancelled as ended:
+            raise Cancelled from ended
+
+    work.begin(name, audit)
+
+
+# What was found -------------------------------------------------------------------------
+
+
+def _show_summary(audit: Audit) -> None:
+    counts = {it: sum(found.severity == it for found in audit.findings) for it in SEVERITIES}
+    badges = []
+    for severity, count in counts.items():
+        colour, sign = SIGNS[severity]
+        word = f"{severity}s" if count > 1 and severity != "serious" else severity
+        badges += [f":{colour}-badge[{sign} {count} {word}]"] if count else []
+    st.markdown(f"**{audit.films:,} films audited**  {' '.join(badges)}")
+
+
+def _show_finding(catalog: pd.DataFrame, finding: Finding) -> None:
+    """A finding; opened, it says why it matters, what to do, and shows the films behind it."""
+    colour, sign = SIGNS[finding.severity]
+    key = f"finding-{finding.code}"
+    # A page that shows a film forgets its widgets; what was open is open on the way back.
+    opened: set[str] = st.session_state.setdefault("audit-opened", set())
+    st.session_state[key] = finding.code in opened
+    expander = st.expander(
+        f":{colour}-badge[{finding.severity.capitalize()}] {finding.title}",
+        key=key,
+        icon=sign,
+        on_change=_remember_opened,
+        args=(finding.code,),
+    )
+    if not expander.open:
+        return
+    with expander:
+        st.markdown(f"**Why it matters.** {finding.explanation}")
+        st.markdown(f"**What to do.** {finding.remedy}")
+        if finding.code == "unreadable":
+            rows = [(film.path, film.note) for film in finding.films]
+            st.dataframe(pd.DataFrame(rows, columns=["File", "Reason"]), hide_index=True)
+        elif finding.films:
+            _show_films(catalog, finding)
+
+
+def _remember_opened(code: str) -> None:
+    opened: set[str] = st.session_state["audit-opened"]
+    (opened.add if st.session_state[f"finding-{code}"] else opened.discard)(code)
+
+
+def _show_films(catalog: pd.DataFrame, finding: Finding) -> None:
+    """The films behind a finding, a page at a time; those that belong together in a frame."""
+    number = 1
+    if len(finding.films) > SHOWN:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"{len(finding.films):,} films", width="content")
+            pages = -(-len(finding.films) // SHOWN)
+            number = st.pagination(pages, key=f"page-{finding.code}", width="stretch")
+    shown = finding.films[(number - 1) * SHOWN : number * SHOWN]
+    rows = catalog[catalog["path"].isin([film.path for film in shown])]
+    limits = settings.load().image_limits
+    pictures = gallery.thumbnails(Path(catalog.attrs["root"]), rows, **PICTURE, limits=limits)
+    by_path = dict(
+        zip(rows["path"], zip(rows.to_dict("records"), pictures, strict=True), strict=True)
+    )
+    with st.container(horizontal=True, gap="small", key=f"films-{finding.code}"):
+        for group, films in groupby(shown, key=lambda film: film.group):
+            if not group:
+                for film in films:
+                    _show_film(film, *by_path[film.path], code=finding.code)
+                continue
+            with st.container(border=True, horizontal=True, width="content", gap="small"):
+                for film in films:
+                    _show_film(film, *by_path[film.path], code=finding.code)
+
+
+def _show_film(film: Film, row: dict[Any, Any], picture: gallery.Thumbnail, *, code: str) -> None:
+    """A card that opens its film."""
+    with st.container(key=f"card-{code}-{film.path}", width=124, gap="xxsmall"):
+        if picture.problem:
+            st.caption(f":material/broken_image: {escape(picture.problem)}")
+        else:
+            st.image(picture.jpeg, width="stretch", alt=describe(row))
+        name = escape(PurePosixPath(film.path).stem)
+        note = escape(", ".join(it for it in film.note.split(", ") if it != row["label"]))
+        st.button(
+            f"{class_badge(row['label'])} :gray[:small[{name}]]"
+            + f"  \n:small[{note}]" * bool(note),
+            key=f"open-{code}-{film.path}",
+            type="tertiary",
+            on_click=address.open_film,
+            args=(film.path,),
+        )
+
+
+def _show_probes(probes: tuple[Probe, ...]) -> None:
+    """How well single numbers tell the classes apart."""
+    st.subheader("What gives the class away", anchor=False)
+    if not probes:
+        st.caption("There are too few patients to say.")
+        return
+    strongest = probes[0]
+    st.plotly_chart(
+        figures.areas(
+            [it.title[0].upper() + it.title[1:] for it in probes],
+            [it.roc_auc for it in probes],
+            [(it.interval.low, it.interval.high) for it in probes],
+            least=SHORTCUT,
+        ),
+        key="probes",
+        config={"displayModeBar": False},
+        alt=f"AUC of {len(probes) - 1} numbers, each alone, and of all together. The strongest, "
+        + ", ".join(
+            f"{it.title}: {it.roc_auc:.3f} ({it.interval.low:.3f} to {it.interval.high:.3f})"
+            for it in (strongest, probes[-1])
+        ),
+    )
+    st.caption(
+        "Each number of a film alone as a classifier, without a look at the lungs: 0.5 (dotted) "
+        "and less know nothing, 1 knows every class. Lines: 95 % intervals that allow for films of "
+        "one patient being alike. Whether a model *uses* such a number, its stress test tells."
+    )
+
+
+# Remedies -------------------------------------------------------------------------------
+
+
+def _offer_downloads(catalog: pd.DataFrame, audit: Audit) -> None:
+    limits = settings.load().image_limits
+    with st.container(border=True):
+        st.markdown("**Take it with you**")
+        for label, content, file, icon, text in (
+            (
+                "Cleaned list (CSV)",
+                lambda: record.cleaned_list(catalog, audit).to_csv(index=False),
+                "films.csv",
+                ":material/checklist:",
+                "Every film, whether to keep it, and why not: of an image under both labels none, "
+                "of other duplicates one.",
+            ),
+            (
+                "Report (HTML)",
+                partial(report.to_html, audit, limits=limits),
+                "audit.html",
+                ":material/description:",
+                "One file, with small pictures of the films: treat it as you treat them.",
+            ),
+            (
+                "All findings (JSON)",
+                audit.to_json,
+                "audit.json",
+                ":material/data_object:",
+                "With every film behind each finding.",
+            ),
+        ):
+            st.download_button(
+                label,
+                content,
+                file,
+                icon=icon,
+                help=text,
+                width="stretch",
+                key=f"download-{file}",
+                on_click="ignore",
+            )
+
+
+def _offer_split(catalog: pd.DataFrame, audit: Audit) -> None:
+    """A new split that keeps patients and duplicates together, for all pages."""
+    with st.container(border=True):
+        if catalog.attrs.get("resplit"):
+            st.markdown("**:material/call_split: A new split is in use**")
+            st.caption("Every page says so beside the name of the data set, and leads back.")
+            st.button(
+                "Back to the data set's own split",
+                icon=":material/undo:",
+                key="undo-split-here",
+                width="stretch",
+                on_click=undo_split,
+                args=(Path(catalog.attrs["root"]),),
+            )
+            return
+        st.markdown("**Split anew**")
+        shares = ", ".join(f"{share:.0%} `{name}`" for name, share in splits.SHARES.items())
+        st.caption(
+            f"Deals all films to {shares}, and leaves patients and duplicates on one side. From "
+            "then on all pages and commands use it. Figures on it compare with nobody's on the "
+            "data set's own split, and models made before have learned from some of the new "
+            "`test`: they are not measured on it."
+        )
+        st.button(
+            "Use a re-split grouped by patients and duplicates",
+            icon=":material/call_split:",
+            key="resplit",
+            width="stretch",
+            on_click=_use_split,
+            args=(catalog, audit),
+        )
+        problem = st.session_state.pop("resplit-problem", "")
+        if problem:
+            st.error(escape(problem), icon=":material/error:")
+
+
+def _use_split(catalog: pd.DataFrame, audit: Audit) -> None:
+    """Split the data set anew, and audit what comes of it."""
+    persons = splits.persons(record.same_images(catalog, audit))
+    file = splits.split_file(settings.load(), Path(catalog.attrs["root"]))
+    try:
+        splits.save_split(splits.resplit(catalog, persons), file)
+    except (ValueError, OSError) as problem:
+        st.session_state["resplit-problem"] = str(problem)
+        return
+    st.session_state["audit-at-once"] = True
