@@ -158,7 +158,7 @@ def data_audit(options: argparse.Namespace, installation: Settings) -> int:
     audit = examine(
         catalogue,
         installation,
-        name=dataset.name,
+        name=sources.title(dataset, catalogue),
         source=source,
         progress=lambda activity, done, total: _progress(activity)(done, total),
     )
@@ -412,7 +412,7 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
         parity = export.parity(predictor.bundle, pictures)
     if options.record is not None:
         measurement = Measurement(
-            data=dataset.name + ", split anew" * ("resplit" in catalogue.attrs),
+            data=sources.title(dataset, catalogue),
             split=options.split,
             metrics=result.metrics,
             note=options.record,
@@ -425,7 +425,7 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
     metrics = dataclasses.asdict(result.metrics)
     answer = {
         "model": predictor.bundle.card.name,
-        "data": dataset.name,
+        "data": sources.title(dataset, catalogue),
         "split": options.split,
         "images": result.metrics.images,
         "unreadable": len(result.unreadable),
@@ -438,7 +438,7 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
         *("roc_auc", "accuracy", "sensitivity", "specificity"),
         *("loss", "brier_score", "calibration_error"),
     )
-    lines = [f"{options.split}: {result.metrics.images} images of {dataset.name}"]
+    lines = [f"{options.split}: {result.metrics.images} images of {answer['data']}"]
     lines += [f"{name:<18} {metrics[name]:.4f}" for name in shown if metrics[name] is not None]
     if parity is not None:
         answer["parity"] = dataclasses.asdict(parity)

@@ -159,7 +159,7 @@ def _begin(
             examine(
                 catalog,
                 here,
-                name=dataset.name,
+                name=sources.title(dataset, catalog),
                 source=source,
                 progress=lambda activity, done, total: progress(
                     done, total, doing=activity, unit="films" if activity == READING else "steps"

@@ -33,6 +33,7 @@ __all__ = [
     "name",
     "read_catalog",
     "sample_root",
+    "title",
 ]
 
 Kind = Literal["sample", "kaggle", "folder", "archive"]
@@ -242,6 +243,11 @@ def read_catalog(
         cache=settings.cache,
     )
     return splits.apply_split(films, splits.split_file(settings, dataset.root))
+
+
+def title(dataset: Dataset, films: pd.DataFrame) -> str:
+    """The name of a data set and, where its catalogue is under a new split, that it is."""
+    return f"{dataset.name}, split anew" if "resplit" in films.attrs else dataset.name
 
 
 def chosen(settings: Settings) -> Source:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Self
 
+import cv2
 import numpy as np
 
 from pneumo.evaluation.calibration import restate
@@ -21,6 +22,15 @@ from pneumo.radiograph import Radiograph, to_model_input
 Verdict = Literal["NORMAL", "PNEUMONIA"]
 
 OUT_OF_SCOPE = "Outside what the model was trained on"
+
+# What films are like whose verdict may be trusted: a little beyond the range of all 793 films of
+# the shipped model's validation patients.
+MEAN_LEVELS = (65.0, 175.0)
+MOST_WHITE = 0.03
+LEAST_SPREAD = 20.0
+"""Standard deviation of the grey levels."""
+LEAST_SHARPNESS = 15.0
+"""Variance of the Laplacian."""
 
 MOST_THREADS = 4
 """That share one film: a network so small has no work for more."""
@@ -206,7 +216,7 @@ class Predictor:
             threshold=point.threshold,
             band=point.band,
             cause=_cause(output),
-            flags=doubts(radiograph, image_size=card.image_size),
+            flags=doubts(radiograph, picture),
             scope=self._gate.reasons(radiograph, picture, feature_map.mean(axis=(0, 1))),
             heat_map=grad_cam(feature_map, gradient),
             heat_map_normal=grad_cam(feature_map, -gradient),
@@ -225,9 +235,27 @@ def _cause(output: dict[str, np.ndarray]) -> dict[str, float]:
     return {"bacterial": share, "viral": 1 - share}
 
 
-def doubts(radiograph: Radiograph, *, image_size: int) -> tuple[str, ...]:
-    """What about a film makes its verdict doubtful, in plain words."""
+def doubts(radiograph: Radiograph, picture: np.ndarray) -> tuple[str, ...]:
+    """What about a film makes its verdict doubtful, in plain words.
+
+    Args:
+        radiograph: as it was read.
+        picture: as the network saw it, uint8, shape (size, size).
+    """
+    found = []
     height, width = radiograph.shape
-    if min(height, width) >= image_size:
-        return ()
-    return (f"Small image: {width}×{height} pixels, the model reads {image_size}.",)
+    size = len(picture)
+    if min(height, width) < size:
+        found.append(f"Small image: {width}×{height} pixels, the model reads {size}.")
+    darkest, brightest = MEAN_LEVELS
+    if picture.mean() < darkest:
+        found.append("Very dark: what is faint may be lost.")
+    elif picture.mean() > brightest:
+        found.append("Very bright: what is faint may be lost.")
+    if (white := (picture >= 253).mean()) > MOST_WHITE:
+        found.append(f"Burnt out: {white:.0%} of the film is pure white.")
+    if picture.std() < LEAST_SPREAD:
+        found.append("Little contrast.")
+    elif cv2.Laplacian(picture, cv2.CV_32F).var() < LEAST_SHARPNESS:
+        found.append("Blurred: fine detail is missing.")
+    return tuple(found)

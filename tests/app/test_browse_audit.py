@@ -199,6 +199,19 @@ def test_a_training_learns_from_the_new_split(
     assert trained == set(divided.loc[divided["split"] == "train", "path"])
 
 
+def test_a_lesion_is_found_whatever_split_is_in_use(
+    open_page: Open, sample_root: Path, installation: Settings
+) -> None:
+    sources.choose(sources.at(sample_root), installation)
+    table = catalogs.build(sample_root)
+    divided = splits.resplit(table, splits.persons(table))
+    splits.save_split(divided, splits.split_file(installation, sample_root))
+    moved = (divided["split"] != table["split"]) & (table["label"] == "PNEUMONIA")
+    page = open_page("browse", film=table.loc[moved, "path"].iloc[0], opinion="Off")
+    page.toggle(key="outline").set_value(True).run()
+    assert not page.exception
+
+
 def test_too_few_patients_are_not_split(
     open_page: Open, tmp_path: Path, installation: Settings
 ) -> None:

@@ -110,14 +110,40 @@ def film(pixels: np.ndarray) -> Radiograph:
     return Radiograph(pixels=pixels.astype(np.uint8), format="PNG", bit_depth=8)
 
 
-def test_doubts() -> None:
-    ramp = np.tile(np.arange(400) * 255 // 399, (300, 1))
-    assert doubts(film(ramp), image_size=224) == ()
-    assert doubts(film(ramp[:224, -224:]), image_size=224) == ()
-    reduced = dataclasses.replace(film(ramp[:100]), reduced_from=(224, 800))
-    assert doubts(reduced, image_size=224) == ()  # the film in the file counts
-    (small,) = doubts(film(ramp[:100]), image_size=224)
+def grainy(*, mean: float = 128, spread: float = 40) -> np.ndarray:
+    """Sharp noise: as good as any film, for who only looks at its quality."""
+    noise = np.random.default_rng(0).normal(mean, spread, (224, 224))
+    return np.clip(noise, 0, 252).astype(np.uint8)
+
+
+def test_a_film_may_be_too_small() -> None:
+    good = grainy()
+    assert doubts(film(np.zeros((300, 400))), good) == ()
+    assert doubts(film(np.zeros((224, 224))), good) == ()
+    reduced = dataclasses.replace(film(np.zeros((100, 400))), reduced_from=(224, 800))
+    assert doubts(reduced, good) == ()  # the film in the file counts
+    (small,) = doubts(film(np.zeros((100, 400))), good)
     assert small == "Small image: 400×100 pixels, the model reads 224."
+
+
+def burnt_out() -> np.ndarray:
+    picture = grainy()
+    picture[:28] = 255  # an eighth
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("picture", "doubt"),
+    [
+        (grainy(mean=60), "Very dark: what is faint may be lost."),
+        (grainy(mean=180), "Very bright: what is faint may be lost."),
+        (grainy(spread=18), "Little contrast."),
+        (burnt_out(), "Burnt out: 12% of the film is pure white."),
+        (np.tile(np.arange(224, dtype=np.uint8), (224, 1)), "Blurred: fine detail is missing."),
+    ],
+)
+def test_a_film_may_be_of_poor_quality(picture: np.ndarray, doubt: str) -> None:
+    assert doubts(film(np.zeros((300, 300))), picture) == (doubt,)
 
 
 @pytest.mark.parametrize(
