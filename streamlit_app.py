@@ -91,7 +91,9 @@ page = st.navigation(
 )
 st.logo(PARTS / "logo.svg", size="large")
 st.html(PARTS / "theme.html", unsafe_allow_javascript=True)
+# All styles here: one that a page brings would take the place of a toast.
 st.html(PARTS / "cards.css")
+st.html(PARTS / "browse.css")
 st.session_state["framed"] = True
 announce_ends()
 page.run()

@@ -21,7 +21,6 @@ from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import facts
 
 require_frame()
-st.html(Path(__file__).parent / "parts" / "browse.css")
 
 VIEWS = {
     "films": "Films",
