@@ -29,6 +29,7 @@ import psutil
 
 from pneumo import figures, radiograph
 from pneumo.inference import batch, bundle
+from pneumo.inference.batch import Answer
 from pneumo.inference.predictor import Predictor
 from pneumo.settings import REPOSITORY, ImageLimits
 
@@ -114,9 +115,14 @@ def compare_reduced(predictor: Predictor, films: list[bytes]) -> None:
 
 def films_a_second(predictor: Predictor, paths: list[Path]) -> float:
     """Verdicts and heat maps of files on disk, as `python -m pneumo predict` asks for them."""
+
+    def ask(paths: list[Path]) -> list[Answer]:
+        questions = (batch.about_file(path, limits=LIMITS) for path in paths)
+        return list(batch.answers(predictor, questions, limits=LIMITS))
+
+    ask(paths)  # loads an interpreter for each core
     begin = time.perf_counter()
-    questions = (batch.about_file(path, limits=LIMITS) for path in ROUNDS * paths)
-    answers = list(batch.answers(predictor, questions, limits=LIMITS))
+    answers = ask(2 * ROUNDS * paths)
     seconds = time.perf_counter() - begin
     if any(answer.prediction is None for answer in answers):
         raise ValueError("`films` must hold readable films only")
