@@ -18,14 +18,13 @@ from pages.parts.models import load_predictor, read_bundle
 from pneumo import figures, settings
 from pneumo.audit import record, report
 from pneumo.audit.examine import examine
-from pneumo.audit.films import READING, AuditCancelled, features_of, store_of
+from pneumo.audit.films import READING, features_of, store_of
 from pneumo.audit.findings import SEVERITIES, SHORTCUT, Film, Finding, Severity
 from pneumo.audit.probes import Probe
 from pneumo.audit.record import Audit
 from pneumo.datasets import gallery, sources, splits
 from pneumo.inference import bundle
 from pneumo.inference.bundle import Bundle
-from pneumo.inference.opinions import Cancelled
 
 NOBODY = "Nobody"
 """Who doubts labels where no model is to."""
@@ -155,19 +154,16 @@ def _begin(
     here = settings.load()
 
     def audit(progress: work.Report, cancelled: Callable[[], bool]) -> None:
-        try:
-            examine(
-                catalog,
-                here,
-                name=sources.title(dataset, catalog),
-                source=source,
-                progress=lambda activity, done, total: progress(
-                    done, total, doing=activity, unit="films" if activity == READING else "steps"
-                ),
-                cancelled=cancelled,
-            )
-        except AuditCancelled as ended:
-            raise Cancelled from ended
+        examine(
+            catalog,
+            here,
+            name=sources.title(dataset, catalog),
+            source=source,
+            progress=lambda activity, done, total: progress(
+                done, total, doing=activity, unit="films" if activity == READING else "steps"
+            ),
+            cancelled=cancelled,
+        )
 
     work.begin(name, audit)
 

@@ -13,7 +13,6 @@ from pages.parts import work
 from pneumo import settings
 from pneumo.audit import films as pictures
 from pneumo.audit import record
-from pneumo.audit.films import AuditCancelled
 from pneumo.datasets import facts
 from pneumo.inference.opinions import Cancelled
 
@@ -77,17 +76,14 @@ def _measure(
     progress: Callable[[int, int], None],
     cancelled: Callable[[], bool],
 ) -> None:
-    try:
-        pictures.measure_films(
-            catalog,
-            source=None,
-            limits=settings.load().image_limits,
-            store=_store(catalog),
-            progress=lambda activity, done, total: progress(done, total),
-            cancelled=cancelled,
-        )
-    except AuditCancelled as ended:
-        raise Cancelled from ended
+    pictures.measure_films(
+        catalog,
+        source=None,
+        limits=settings.load().image_limits,
+        store=_store(catalog),
+        progress=lambda activity, done, total: progress(done, total),
+        cancelled=cancelled,
+    )
 
 
 def _store(catalog: pd.DataFrame) -> Path:
@@ -123,7 +119,7 @@ def _measures(catalog: pd.DataFrame, stamp: int) -> tuple[pd.DataFrame | None, p
 
     def refuse(activity: str, done: int, total: int) -> None:
         if done < total:
-            raise AuditCancelled
+            raise Cancelled
 
     try:
         by_digest, _ = pictures.measure_films(
@@ -134,7 +130,7 @@ def _measures(catalog: pd.DataFrame, stamp: int) -> tuple[pd.DataFrame | None, p
             progress=refuse,
             cancelled=lambda: True,
         )
-    except AuditCancelled:
+    except Cancelled:
         return None, catalog
     return by_digest.loc[catalog["digest"]], catalog
 

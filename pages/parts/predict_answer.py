@@ -109,11 +109,7 @@ def _show_verdict(question: Question, prediction: Prediction, card: ModelCard) -
         f"threshold {prediction.threshold:.1%}, "
         f"unsure from {prediction.band[0]:.1%} to {prediction.band[1]:.1%}",
     )
-    st.caption(
-        f"Probability of pneumonia {100 * prediction.probability:.2f} %, called pneumonia from "
-        f"{_percent(prediction.threshold)}, unsure from {_percent(prediction.band[0])} to "
-        f"{_percent(prediction.band[1])}. Answered in {prediction.milliseconds:.0f} ms."
-    )
+    st.caption(f"{prediction.statement} Answered in {prediction.milliseconds:.0f} ms.")
     if prediction.verdict == "PNEUMONIA" and prediction.cause:
         causes = (f"{name} {share:.0%}" for name, share in prediction.cause.items())
         st.caption(f"If it is pneumonia: {', '.join(causes)}.")
@@ -128,11 +124,6 @@ def _show_verdict(question: Question, prediction: Prediction, card: ModelCard) -
         ":material/stethoscope: **Decision support, not a diagnosis.** "
         f"Trained on {escape(card.data['population'])}."
     )
-
-
-def _percent(probability: float) -> str:
-    """As short as it can be: 50 %, 3.57 %, 99.9 %."""
-    return f"{100 * probability:.3g} %"
 
 
 def _describe(film: Radiograph) -> str:

@@ -20,14 +20,12 @@ from pneumo.inference.records import Labelled
 from pneumo.settings import ImageLimits
 
 ALL, DISAGREES = "All", "Disagrees with label"
-PNEUMONIA, UNSURE, NORMAL = "Pneumonia", "Unsure", "Normal"
-OUTSIDE, NOT_READ = "Out of scope", "Not read"
 SIGNS = {
-    PNEUMONIA: ":material/change_history: ",
-    UNSURE: ":material/help: ",
-    NORMAL: ":material/circle: ",
-    OUTSIDE: ":material/block: ",
-    NOT_READ: ":material/broken_image: ",
+    records.PNEUMONIA: ":material/change_history: ",
+    records.UNSURE: ":material/help: ",
+    records.NORMAL: ":material/circle: ",
+    records.OUTSIDE: ":material/block: ",
+    records.NOT_READ: ":material/broken_image: ",
     DISAGREES: ":material/compare_arrows: ",
 }
 GRACE = 0.4
@@ -143,7 +141,7 @@ def _look_through(
             Labelled(answer=reading.of(it), label=dropped.labels.get(it.question.key))
             for it in batch.answers
         ),
-        key=_urgency,
+        key=lambda it: records.urgency(it.answer),
     )
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
@@ -167,26 +165,9 @@ def _look_through(
         st.rerun()
 
 
-def _urgency(labelled: Labelled) -> tuple[int, float]:
-    """The most suspicious first.
-
-    Out of scope, and behind them not read, come last, whatever the model says: it does not know,
-    and a folder of strange files must not push the most suspicious film out of sight. That there
-    are some, and how many, stands above the table.
-    """
-    prediction = labelled.answer.prediction
-    if prediction is None:
-        return 2, 0.0
-    return int(bool(prediction.scope)), -prediction.probability
-
-
 def _kinds(labelled: Labelled) -> list[str]:
     """What an answer can be found under, its verdict first."""
-    prediction = labelled.answer.prediction
-    if prediction is None:
-        return [NOT_READ]
-    verdict = class_name(prediction.verdict)
-    kind = OUTSIDE if prediction.scope else UNSURE if prediction.unsure else verdict
+    kind = records.state(labelled.answer)
     return [kind, DISAGREES] if labelled.agrees is False else [kind]
 
 

@@ -13,7 +13,6 @@ import pandas as pd
 from pneumo.audit import findings, label_noise, probes, record
 from pneumo.audit.duplicates import near_duplicates
 from pneumo.audit.films import (
-    AuditCancelled,
     FeatureSource,
     Progress,
     measure_films,
@@ -24,6 +23,7 @@ from pneumo.audit.findings import SEVERITIES, Finding
 from pneumo.audit.record import Audit, Balance
 from pneumo.datasets import splits
 from pneumo.datasets.catalog import SPLITS
+from pneumo.inference.opinions import Cancelled
 from pneumo.settings import Settings
 from pneumo.training.recipe import BEST
 
@@ -53,7 +53,7 @@ def examine(
 
     Raises:
         ValueError: not a single film can be decoded.
-        AuditCancelled: `cancelled` said so; the films read so far need not be read again.
+        Cancelled: `cancelled` said so; the films read so far need not be read again.
         OSError: the cache cannot be written.
     """
     digest = "" if source is None else source.digest
@@ -85,7 +85,7 @@ def examine(
 
     def begin(step: str) -> None:
         if cancelled():
-            raise AuditCancelled
+            raise Cancelled
         progress(step, steps.index(step), len(steps))
 
     begin("Looking for duplicates")

@@ -22,6 +22,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from pneumo import radiograph
+from pneumo.inference.opinions import Cancelled
 from pneumo.inference.predictor import Predictor
 from pneumo.radiograph import MODEL_INPUT_VERSION, Radiograph, UnreadableRadiograph
 from pneumo.settings import ImageLimits, written_whole
@@ -46,10 +47,6 @@ KEPT_TOGETHER = 256
 
 # The name of the store changes with its columns.
 _FORMAT = 1
-
-
-class AuditCancelled(Exception):
-    """Somebody asked the audit to stop; what it has read is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +100,7 @@ def measure_films(
         and the features by digest (bytes, float16), for readable films.
 
     Raises:
-        AuditCancelled: `cancelled` said so.
+        Cancelled: `cancelled` said so.
         OSError: the store cannot be written.
     """
     stores = [store / f"films-{_FORMAT}.{MODEL_INPUT_VERSION}"]
@@ -130,7 +127,7 @@ def measure_films(
             done += len(part)
             progress(READING, done, len(wanted))
             if cancelled():
-                raise AuditCancelled
+                raise Cancelled
     measures, *features = (
         table[~table.index.duplicated()].reindex(wanted["digest"]) for table in tables
     )

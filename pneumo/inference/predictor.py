@@ -128,6 +128,20 @@ class Prediction:
         word = "confidence" if self.confidence >= 0.5 else "probability"
         return f"Prediction: {self.verdict.capitalize()}, {word} {percent:.2f} %"
 
+    @property
+    def statement(self) -> str:
+        """The probability, and what follows from it, in a sentence."""
+        low, high = self.band
+        return (
+            f"Probability of pneumonia {100 * self.probability:.2f} %, called pneumonia from "
+            f"{percent(self.threshold)}, unsure from {percent(low)} to {percent(high)}."
+        )
+
+
+def percent(share: float) -> str:
+    """As short as it can be: 50 %, 3.57 %, 99.9 %."""
+    return f"{100 * share:.3g} %"
+
 
 class Predictor:
     """A model bundle, loaded and ready; safe to share between threads.

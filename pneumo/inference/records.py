@@ -11,6 +11,11 @@ from pneumo.evaluation.agreement import Agreement, Label, agreement
 from pneumo.inference.batch import Answer, Reading
 from pneumo.inference.bundle import Bundle
 
+PNEUMONIA, UNSURE, NORMAL = "Pneumonia", "Unsure", "Normal"
+OUTSIDE, NOT_READ = "Out of scope", "Not read"
+STATES = (PNEUMONIA, UNSURE, NORMAL, OUTSIDE, NOT_READ)
+"""What can have become of a file."""
+
 COLUMNS = (
     *("file", "verdict", "unsure", "out_of_scope", "probability", "threshold"),
     *("operating_point", "prevalence", "logit", "label", "agrees", "remarks", "error"),
@@ -103,6 +108,28 @@ def table(labelled: Sequence[Labelled], reading: Reading, model: Bundle) -> str:
             row["agrees"] = it.agrees
         writer.writerow({name: _no_formula(value) for name, value in row.items()})
     return text.getvalue()
+
+
+def state(answer: Answer) -> str:
+    """One of `STATES`."""
+    prediction = answer.prediction
+    if prediction is None:
+        return NOT_READ
+    if prediction.scope:
+        return OUTSIDE
+    return UNSURE if prediction.unsure else prediction.verdict.capitalize()
+
+
+def urgency(answer: Answer) -> tuple[int, float]:
+    """To sort by: the most suspicious first.
+
+    Out of scope, and behind them not read, come last, whatever the model says: it does not know,
+    and a folder of strange files must not push the most suspicious film out of sight.
+    """
+    prediction = answer.prediction
+    if prediction is None:
+        return 2, 0.0
+    return int(bool(prediction.scope)), -prediction.probability
 
 
 def remarks(answer: Answer) -> list[str]:

@@ -9,7 +9,7 @@ from pneumo import __version__, figures
 from pneumo.evaluation.interval import Interval
 from pneumo.inference import records
 from pneumo.inference.batch import Answer
-from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction
+from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction, percent
 from pneumo.report import DISCLAIMER, Entry, Pictures, Terms
 from pneumo.report.typesetting import (
     BOTTOM,
@@ -27,7 +27,6 @@ from pneumo.report.typesetting import (
 
 NORMAL, PNEUMONIA, NEUTRAL = map(colour, (figures.NORMAL, figures.PNEUMONIA, figures.NEUTRAL))
 
-STATES = ("Pneumonia", "Unsure", "Normal", "Out of scope", "Not read")
 _COLOURS: dict[str, Colour] = {"Pneumonia": PNEUMONIA, "Normal": NORMAL}
 
 _INSET = 6.0
@@ -52,7 +51,7 @@ def of_batch(
         pictures: of an entry with a prediction, made when its page is; None: no such pages.
     """
     sheet = _sheet(terms, films=len(entries))
-    entries = sorted(entries, key=_urgency)
+    entries = sorted(entries, key=lambda it: records.urgency(it.answer))
     _summary(sheet, entries, terms)
     for entry in entries:
         if pictures is not None and entry.answer.prediction is not None:
@@ -107,7 +106,7 @@ def _identity(entry: Entry) -> str:
 
 def _verdict(sheet: Sheet, y: float, answer: Answer, prediction: Prediction) -> float:
     """The verdict in words, with its sign, and where the film stands on the scale."""
-    state = _state(answer)
+    state = records.state(answer)
     full = (
         _COLOURS.get(prediction.verdict.capitalize(), NEUTRAL) if not prediction.scope else NEUTRAL
     )
@@ -125,11 +124,7 @@ def _verdict(sheet: Sheet, y: float, answer: Answer, prediction: Prediction) -> 
     if reasons:
         y = sheet.text_at(x, y + 1, reasons, size=9, width=inner)
         y = sheet.text_at(x, y + 1, prediction.wording, size=9, ink=QUIET, width=inner)
-    low, high = prediction.band
-    words = (
-        f"Probability of pneumonia {100 * prediction.probability:.2f} %, called pneumonia from "
-        f"{_percent(prediction.threshold)}, unsure from {_percent(low)} to {_percent(high)}."
-    )
+    words = prediction.statement
     y = sheet.text_at(x, y + 1.2, words, size=9, width=inner, ink=QUIET if reasons else INK)
     _scale(sheet, y + 6.5, prediction, x=x, width=inner)
     return top + height
@@ -164,7 +159,7 @@ def _scale(sheet: Sheet, y: float, prediction: Prediction, *, x: float, width: f
     half = 20.0
     label = min(max(threshold, x + half), x + width - half)
     anchor = "L" if threshold < x + half else "R" if threshold > x + width - half else "C"
-    words = f"threshold {_percent(prediction.threshold)}"
+    words = f"threshold {percent(prediction.threshold)}"
     sheet.text_at(label - half, y - 5.4, words, size=7.5, width=2 * half, ink=QUIET, align=anchor)
     for share in (0, 25, 50, 75, 100):
         align = "L" if share == 0 else "R" if share == 100 else "C"
@@ -272,7 +267,7 @@ def _model_details(terms: Terms, prediction: Prediction | None) -> list[tuple[st
         (
             "Prevalence",
             f"Probability, threshold and band are stated for patients of whom "
-            f"{_percent(terms.reading.prevalence)} have pneumonia.",
+            f"{percent(terms.reading.prevalence)} have pneumonia.",
         ),
         ("Trained on", f"{_sentence(card.data['population'])} ({card.data['name']})."),
         ("Model", f"{card.name}, {card.architecture}, made {card.created[:10]}."),
@@ -338,9 +333,9 @@ def _summary(sheet: Sheet, entries: Sequence[Entry], terms: Terms) -> None:
 
 def _counts(sheet: Sheet, y: float, entries: Sequence[Entry]) -> float:
     """How many films are in each state, in words, signs and numbers."""
-    counts = Counter(_state(it.answer) for it in entries)
+    counts = Counter(records.state(it.answer) for it in entries)
     width, height = (TEXT_WIDTH - 4 * 3) / 5, 17.0
-    for place, state in enumerate(STATES):
+    for place, state in enumerate(records.STATES):
         x, full = MARGIN + place * (width + 3), _COLOURS.get(state, NEUTRAL)
         sheet.block(x, y, width, height, tint(full, 0.07), radius=2)
         sheet.text_at(x + 4, y + 2, f"{counts[state]}", size=15, width=width - 8, bold=True)
@@ -364,7 +359,7 @@ def _columns(sheet: Sheet, y: float) -> float:
 
 def _row(sheet: Sheet, y: float, entry: Entry, label: str, remarks: str) -> None:
     y += 1.2
-    state, prediction = _state(entry.answer), entry.answer.prediction
+    state, prediction = records.state(entry.answer), entry.answer.prediction
     sheet.text_at(_NUMBER[0], y, str(entry.number), size=8, width=_NUMBER[1], bold=True)
     sheet.text_at(_NAME[0], y, label, size=7.5, width=_NAME[1])
     _sign(sheet, state, _STATE[0] + 1.6, y + 2, radius=1.6, ink=_COLOURS.get(state, NEUTRAL))
@@ -378,30 +373,7 @@ def _row(sheet: Sheet, y: float, entry: Entry, label: str, remarks: str) -> None
     sheet.text_at(_REMARKS[0], y, remarks, size=7.5, width=_REMARKS[1], ink=QUIET)
 
 
-def _urgency(entry: Entry) -> tuple[int, float]:
-    """The most suspicious first; last what is out of scope, and behind it what was not read."""
-    prediction = entry.answer.prediction
-    if prediction is None:
-        return 2, 0.0
-    return int(bool(prediction.scope)), -prediction.probability
-
-
-def _state(answer: Answer) -> str:
-    """One of `STATES`."""
-    prediction = answer.prediction
-    if prediction is None:
-        return "Not read"
-    if prediction.scope:
-        return "Out of scope"
-    return "Unsure" if prediction.unsure else prediction.verdict.capitalize()
-
-
 # Words ----------------------------------------------------------------------------------
-
-
-def _percent(share: float) -> str:
-    """As short as it can be: 50 %, 3.57 %, 99.9 %."""
-    return f"{100 * share:.3g} %"
 
 
 def _measured(share: float, interval: Interval) -> str:

@@ -13,9 +13,10 @@ from streamlit.testing.v1 import AppTest
 from pages.parts import browse_audit, work
 from pneumo.audit import findings
 from pneumo.audit.examine import examine
-from pneumo.audit.films import READING, AuditCancelled
+from pneumo.audit.films import READING
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import sources, splits
+from pneumo.inference.opinions import Cancelled
 from pneumo.settings import Settings
 from pneumo.training import runs
 from tests.app.conftest import words
@@ -139,7 +140,7 @@ def test_an_audit_says_where_it_is_and_can_be_cancelled(
         asked.set()
         while not cancelled():  # type: ignore[operator]
             time.sleep(0.01)
-        raise AuditCancelled
+        raise Cancelled
 
     monkeypatch.setattr(browse_audit, "examine", endless)
     page = open_page("browse", view="audit", witness="Nobody")

@@ -10,9 +10,9 @@ import pytest
 
 from pneumo.audit import films, findings, record
 from pneumo.audit.examine import examine
-from pneumo.audit.films import AuditCancelled
 from pneumo.audit.record import Audit
 from pneumo.datasets import catalog, splits
+from pneumo.inference.opinions import Cancelled
 from pneumo.settings import Settings
 from tests.audit.planted import RIPPLE, film, healthy_set, write
 
@@ -173,7 +173,7 @@ def test_what_was_read_before_a_cancel_is_not_read_again(
     def note(activity: str, films_done: int, total: int) -> None:
         done.append(films_done)
 
-    with pytest.raises(AuditCancelled):
+    with pytest.raises(Cancelled):
         examine(table, installation, name="planted", progress=note, cancelled=lambda: True)
     assert done == [0, 50]
     done.clear()
