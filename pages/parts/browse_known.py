@@ -14,7 +14,6 @@ from pneumo import settings
 from pneumo.audit import films as pictures
 from pneumo.audit import record
 from pneumo.datasets import facts
-from pneumo.inference.opinions import Cancelled
 
 # Catalogues are told apart by identity. What is kept holds its catalogue, so that no other can
 # take the place in memory by which it is known.
@@ -116,23 +115,8 @@ def _facts(catalog: pd.DataFrame, measured: int, audited: int) -> tuple[pd.DataF
 @st.cache_resource(show_spinner=False, max_entries=2, hash_funcs=_BY_IDENTITY)
 def _measures(catalog: pd.DataFrame, stamp: int) -> tuple[pd.DataFrame | None, pd.DataFrame]:
     """What the store has of each film, in the order of the catalogue; None unless it has all."""
-
-    def refuse(activity: str, done: int, total: int) -> None:
-        if done < total:
-            raise Cancelled
-
-    try:
-        by_digest, _ = pictures.measure_films(
-            catalog,
-            source=None,
-            limits=settings.load().image_limits,
-            store=_store(catalog),
-            progress=refuse,
-            cancelled=lambda: True,
-        )
-    except Cancelled:
-        return None, catalog
-    return by_digest.loc[catalog["digest"]], catalog
+    by_digest = pictures.kept_measures(catalog, store=_store(catalog))
+    return None if by_digest is None else by_digest.loc[catalog["digest"]], catalog
 
 
 def _audit(catalog: pd.DataFrame) -> record.Audit | None:

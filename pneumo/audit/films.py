@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import io
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,20 @@ def features_of(predictor: Predictor) -> FeatureSource:
     )
 
 
+def kept_measures(catalog: pd.DataFrame, *, store: Path) -> pd.DataFrame | None:
+    """What `measure_films` found of the films, if it has measured all of them; else None.
+
+    Args:
+        catalog: as `catalog.build` returns it.
+        store: the folder that the measurements are kept in.
+
+    Returns: a row per digest, as `measure_films` does.
+    """
+    table = _joined(_parts(_measures_of(store)))
+    digests = pd.Index(catalog["digest"].unique(), name="digest")
+    return table.loc[digests] if digests.isin(table.index).all() else None
+
+
 def measure_films(
     catalog: pd.DataFrame,
     *,
@@ -103,13 +117,13 @@ def measure_films(
         Cancelled: `cancelled` said so.
         OSError: the store cannot be written.
     """
-    stores = [store / f"films-{_FORMAT}.{MODEL_INPUT_VERSION}"]
+    stores = [_measures_of(store)]
     if source is not None:
         stores.append(store / f"features-{MODEL_INPUT_VERSION}-{source.digest[:16]}")
-    tables = [_read(folder) for folder in stores]
+    parts = [list(_parts(folder)) for folder in stores]
     wanted = catalog.drop_duplicates("digest")[["path", "digest"]]
-    known = [set(table.index) for table in tables]
-    new = wanted[[not all(digest in it for it in known) for digest in wanted["digest"]]]
+    known = [wanted["digest"].isin(_joined(it).index) for it in parts]
+    new = wanted[~np.logical_and.reduce(known)]
     done = len(wanted) - len(new)
     root = Path(catalog.attrs["root"])
 
@@ -119,18 +133,16 @@ def measure_films(
     progress(READING, done, len(wanted))
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(new), KEPT_TOGETHER):
-            part = new.iloc[start : start + KEPT_TOGETHER]
-            measured = list(pool.map(measure, part["path"]))
+            films = new.iloc[start : start + KEPT_TOGETHER]
+            measured = list(pool.map(measure, films["path"]))
             for place, folder in enumerate(stores):
-                rows = pd.DataFrame([row[place] for row in measured], index=part["digest"])
-                tables[place] = pd.concat([tables[place], _append(rows, folder)])
-            done += len(part)
+                rows = pd.DataFrame([row[place] for row in measured], index=films["digest"])
+                parts[place].append(_append(rows, folder))
+            done += len(films)
             progress(READING, done, len(wanted))
             if cancelled():
                 raise Cancelled
-    measures, *features = (
-        table[~table.index.duplicated()].reindex(wanted["digest"]) for table in tables
-    )
+    measures, *features = (_joined(it).loc[wanted["digest"]] for it in parts)
     return measures, features[0]["features"] if features else None
 
 
@@ -217,9 +229,15 @@ def _look_at(picture: np.ndarray) -> dict[str, float]:
     return found
 
 
-def _read(folder: Path) -> pd.DataFrame:
-    tables = list(_parts(folder))
-    return pd.concat(tables) if tables else pd.DataFrame(index=pd.Index([], name="digest"))
+def _measures_of(store: Path) -> Path:
+    return store / f"films-{_FORMAT}.{MODEL_INPUT_VERSION}"
+
+
+def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """One row per digest, though two processes may have measured a film."""
+    empty = pd.DataFrame(index=pd.Index([], name="digest"))
+    table = pd.concat([empty, *parts])
+    return table[~table.index.duplicated()]
 
 
 def _parts(folder: Path) -> Iterator[pd.DataFrame]:
