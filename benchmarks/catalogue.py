@@ -1,11 +1,12 @@
-"""The catalogue of 100,000 films: first index, reopening, filters and pages, with time and memory.
+"""The catalogue of 100,000 films: index, filters, pages and audit, with time and memory.
 
     python -m benchmarks.catalogue --films DIR [--files 100000]
 
 The files are hard links to a few dozen films of DIR (its `train` split), under names as the Kaggle
 set has them. Each index runs in a process of its own and finds the files in the system's cache. The
 usual way beside it is a walk through the folders, `PIL.Image.open` and a table in pandas; it hashes
-nothing and remembers nothing.
+nothing and remembers nothing. The shipped model is asked about the films, and the audit reads them,
+once for each film that differs.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from PIL import Image
@@ -28,6 +30,9 @@ from benchmarks.scale import link_images
 from pneumo import settings
 from pneumo.datasets import catalog, gallery, sources
 from pneumo.settings import REPOSITORY, Settings
+
+if TYPE_CHECKING:
+    from pneumo.inference.predictor import Predictor
 
 FILMS = 40  # of each class, linked to again and again
 BASELINE = 2_000  # files, to see what memory grows by
@@ -73,6 +78,26 @@ def usual(root: Path, home: Path) -> pd.DataFrame:
     return table.sort_values("path")
 
 
+def audited(root: Path, home: Path) -> pd.DataFrame:
+    """An audit with the shipped model as the witness; most files are duplicates here."""
+    from pneumo.audit.examine import examine  # no index needs it, and its memory is measured
+    from pneumo.audit.films import features_of
+
+    installation = replace(settings.load(), home=home)
+    films = catalog.build(root, cache=installation.cache)
+    predictor = shipped_predictor(installation)
+    audit = examine(films, installation, name=root.name, source=features_of(predictor))
+    print(f"{'as JSON':<36}{len(audit.to_json()) / 1e6:10,.1f} MB")
+    return films
+
+
+def shipped_predictor(installation: Settings) -> "Predictor":
+    from pneumo.inference import bundle
+    from pneumo.inference.predictor import Predictor
+
+    return Predictor(bundle.load(next(iter(bundle.folders(installation).values()))))
+
+
 def look(root: Path, home: Path) -> None:
     """Filters, thumbnails and the page Browse, on a catalogue that is there."""
     installation = replace(settings.load(), home=home)
@@ -100,6 +125,8 @@ def browse(root: Path, installation: Settings) -> None:
     """The page as a whole, run as the server runs it; a browser's drawing comes on top."""
     from streamlit.testing.v1 import AppTest
 
+    from pneumo.inference import opinions
+
     logging.disable()  # Streamlit misses its server
     os.environ["PNEUMO_HOME"] = str(installation.home)
     sources.choose(sources.at(root), installation)
@@ -108,7 +135,9 @@ def browse(root: Path, installation: Settings) -> None:
         app = AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=60)
         return app.switch_page("pages/browse.py").run()
 
-    app = page()  # reads the catalogue, imports what it needs
+    films = catalog.build(root, cache=installation.cache)
+    opinions.ask(shipped_predictor(installation), films, root, settings=installation)
+    app = page()  # reads the catalogue and what is known of its films, imports what it needs
     assert not app.exception
     timed("Browse, a new visitor", page)
     labels = iter(["NORMAL", "PNEUMONIA"] * REPEATS)
@@ -128,6 +157,15 @@ def browse(root: Path, installation: Settings) -> None:
         app.run()
 
     timed("Browse, next page", turn)
+    for order in ("name", "error"):
+        timed(
+            f"Browse, sorted by {order}",
+            lambda order=order: app.selectbox(key="sort").set_value(order).run(),
+        )
+    timed("Browse, a random draw", lambda: app.button(key="others").click().run())
+    for view in ("classes", "charts", "audit"):
+        app.button_group(key="view").set_value(view).run()
+        timed(f"Browse, {view}", app.run)
     assert not app.exception
 
 
@@ -142,7 +180,7 @@ def main() -> None:
         if work == "look":
             look(Path(root), Path(home))
         else:
-            build = {"index": index, "usual": usual}[work]
+            build = {"index": index, "usual": usual, "audit": audited}[work]
             measured(title, lambda: build(Path(root), Path(home)))
         return
     if options.films is None:
@@ -163,6 +201,7 @@ def main() -> None:
                 run(work, title, root, home)
             (root / "train" / "NORMAL" / "IM-99999-0001.jpeg").hardlink_to(films["NORMAL"][0])
             run("index", "reopened with one more file", root, home)
+        run("audit", "audit", root, home)
         run("look", "", root, home)
 
 

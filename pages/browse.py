@@ -16,7 +16,7 @@ from pages.parts.browse_known import facts_of
 from pages.parts.browse_map import show_map
 from pages.parts.browse_model import opinions_of_model
 from pages.parts.datasets import has_changed, require_dataset, switcher
-from pages.parts.frame import class_badge, header, require_frame
+from pages.parts.frame import class_badge, escape, header, require_frame
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import facts
 
@@ -24,7 +24,7 @@ require_frame()
 
 VIEWS = {
     "films": "Films",
-    "classes": "Normal and pneumonia",
+    "classes": "Classes",
     "compare": "Compare",
     "charts": "Charts",
     "map": "Map",
@@ -78,6 +78,15 @@ def choose_view() -> str:
     return view
 
 
+def report_missing_film(path: str) -> None:
+    """An address that was shared may meet another data set here than where it was made."""
+    st.warning(
+        f"This data set has no film {escape(path)}. If the address is of another data set, choose "
+        "that one above.",
+        icon=":material/link_off:",
+    )
+
+
 def offer_all_films() -> None:
     """A way back from filters that leave nothing."""
     with st.container(border=True, horizontal_alignment="center"):
@@ -99,7 +108,10 @@ if dataset.synthetic:
         ":material/science: These films are synthetic: computed from a model of the chest, "
         "not taken of patients."
     )
-asked_for = catalog.index[catalog["path"] == address.value("film")]
+film = address.value("film")
+asked_for = catalog.index[catalog["path"] == film]
+if film is not None and asked_for.empty:
+    report_missing_film(film)
 view = "film" if len(asked_for) else choose_view()
 if view == "audit":
     show_audit(dataset, catalog)

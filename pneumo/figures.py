@@ -212,7 +212,9 @@ def class_bars(
     if len(bins) > 8:  # no room to write out each
         lows = [f"{low:g}" for low, _ in bins]
         figure.update_xaxes(title=f"{title}, from", tickvals=names[::2], ticktext=lows[::2])
-    return _without_marks_of_selection(figure.update_yaxes(title=counted.capitalize()))
+    return _without_marks_of_selection(
+        figure.update_yaxes(title=counted.capitalize(), tickformat=",")
+    )
 
 
 def shapes(films: pd.DataFrame) -> go.Figure:

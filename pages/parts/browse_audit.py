@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,13 +12,14 @@ import streamlit as st
 from pages.parts import browse_address as address
 from pages.parts import work
 from pages.parts.browse_grid import PICTURE, describe
+from pages.parts.browse_known import BY_IDENTITY, last_audited
 from pages.parts.datasets import undo_split
-from pages.parts.frame import class_badge, escape
+from pages.parts.frame import class_badge, escape, film_name
 from pages.parts.models import load_predictor, read_bundle
 from pneumo import figures, settings
 from pneumo.audit import record, report
 from pneumo.audit.examine import examine
-from pneumo.audit.films import READING, features_of, store_of
+from pneumo.audit.films import READING, features_of
 from pneumo.audit.findings import SEVERITIES, SHORTCUT, Film, Finding, Severity
 from pneumo.audit.probes import Probe
 from pneumo.audit.record import Audit
@@ -38,9 +39,6 @@ SIGNS: dict[Severity, tuple[str, str]] = {
     "note": ("gray", ":material/info:"),
 }
 """Colour and sign of each severity."""
-
-# Catalogues are told apart by identity; what is kept holds its catalogue.
-_BY_IDENTITY: dict[str | type[Any], Callable[[Any], Any]] = {pd.DataFrame: id}
 
 
 def show_audit(dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
@@ -64,8 +62,9 @@ def show_audit(dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
     _show_summary(audit)
     findings, remedies = st.columns([9, 4], gap="medium")
     with findings:
-        for finding in audit.findings:
-            _show_finding(catalog, finding)
+        with st.container(gap="xsmall"):
+            for finding in audit.findings:
+                _show_finding(catalog, finding)
         if not audit.findings:
             st.success("Nothing was found.", icon=":material/check_circle:")
         _show_probes(audit.probes)
@@ -109,15 +108,14 @@ def _choose_witness() -> Bundle | None:
     return model
 
 
-@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=_BY_IDENTITY)
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)
 def _load(catalog: pd.DataFrame, digest: str, stamp: int) -> tuple[Audit | None, pd.DataFrame]:
     return record.load(settings.load(), catalog, digest), catalog
 
 
 def _known(catalog: pd.DataFrame, digest: str) -> Audit | None:
     """The audit that is kept; read again when there is a newer one."""
-    kept = store_of(settings.load().cache, Path(catalog.attrs["root"])).glob("audit-*.json")
-    audit, _ = _load(catalog, digest, max((it.stat().st_mtime_ns for it in kept), default=0))
+    audit, _ = _load(catalog, digest, last_audited(catalog))
     return audit
 
 
@@ -189,9 +187,8 @@ def _show_finding(catalog: pd.DataFrame, finding: Finding) -> None:
     opened: set[str] = st.session_state.setdefault("audit-opened", set())
     st.session_state[key] = finding.code in opened
     expander = st.expander(
-        f":{colour}-badge[{finding.severity.capitalize()}] {finding.title}",
+        f":{colour}-badge[{sign} {finding.severity.capitalize()}] {finding.title}",
         key=key,
-        icon=sign,
         on_change=_remember_opened,
         args=(finding.code,),
     )
@@ -245,7 +242,7 @@ def _show_film(film: Film, row: dict[Any, Any], picture: gallery.Thumbnail, *, c
             st.caption(f":material/broken_image: {escape(picture.problem)}")
         else:
             st.image(picture.jpeg, width="stretch", alt=describe(row))
-        name = escape(PurePosixPath(film.path).stem)
+        name = film_name(film.path)
         note = escape(", ".join(it for it in film.note.split(", ") if it != row["label"]))
         st.button(
             f"{class_badge(row['label'])} :gray[:small[{name}]]"

@@ -42,21 +42,25 @@ def show_charts(catalog: pd.DataFrame, films: pd.DataFrame, known: pd.DataFrame)
     Args:
         known: the facts of all films of the catalogue.
     """
+    sizes = films[["width", "height"]].drop_duplicates()
+    one_size = len(sizes) == 1
+    width, height = sizes.iloc[0]
     st.caption(
-        f"Of the {len(films):,} films that fit the filters. Click a bar, or draw a box among the "
-        "marks, and the filters follow."
+        f"Of the {len(films):,} films that fit the filters"
+        + f", every one of {width:,} × {height:,} pixels" * one_size
+        + ". Click a bar, or draw a box among the marks, and the filters follow."
     )
-    left, right = st.columns(2, gap="large")
-    with left:
+    charts = st.grid(2, min_column_width=320, gap="large", key="charts")
+    with charts.cell():
         _patients(films, known)
-    with right:
-        _shapes(films, known)
+    if not one_size:
+        with charts.cell():
+            _shapes(films, known)
     thumbnails = require_pictures(catalog)
     if thumbnails is not None:
-        left, right = st.columns(2, gap="large")
-        with left:
+        with charts.cell():
             _brightness(films, known)
-        with right:
+        with charts.cell(column_span="all" if one_size else 1):
             _mean_films(thumbnails[catalog.index.get_indexer(films.index)], films["label"])
 
 
@@ -144,10 +148,6 @@ def _shapes(films: pd.DataFrame, known: pd.DataFrame) -> None:
     """How large films are and how wide for their height."""
     st.markdown("**Size and shape**")
     shown = films[["path", "label"]].join(known[["side", "ratio"]])
-    if len(shown.drop_duplicates(["side", "ratio"])) == 1:
-        film = films.iloc[0]
-        st.caption(f"Every film has {film['width']:,} × {film['height']:,} pixels.")
-        return
     if len(shown) > MARKS:
         st.caption(f"{MARKS:,} of {len(shown):,} films, drawn at random.")
         shown = gallery.shuffle(shown, seed=1).head(MARKS)

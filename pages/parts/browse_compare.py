@@ -13,7 +13,7 @@ from pages.parts.browse_opinion import (
     read_film,
     want_opinion,
 )
-from pages.parts.frame import class_badge, escape, headline
+from pages.parts.frame import class_badge, escape, film_name, headline
 from pages.parts.viewer import ViewedFilm, show_films
 from pneumo import radiograph
 
@@ -27,8 +27,7 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
         with st.container(border=True, horizontal_alignment="center"):
             st.markdown("**No film is picked yet**", width="content")
             st.caption(
-                "Tick the boxes on the pictures, up to four, under *Films* or *Normal and "
-                "pneumonia*.",
+                "Tick the boxes on the pictures, up to four, under *Films* or *Classes*.",
                 width="content",
             )
         return
@@ -74,7 +73,7 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
     for place, (path, film) in enumerate(films.iterrows()):
         with cells.cell(), st.container(gap="xxsmall"):
             st.button(
-                escape(PurePosixPath(film["path"]).stem),
+                film_name(film["path"]),
                 icon=":material/open_in_full:",
                 key=f"open-compared-{place}",
                 type="tertiary",

@@ -18,7 +18,7 @@ CAUSES = ("bacterial", "viral", "unknown")
 SHOWN_AS_CHIPS = ("patient", "source", "flag", *QUANTITIES)
 """Filters that no control shows all the time."""
 
-ORDERS = {"": "Data set", "name": "File name", "person": "Patient"} | {
+ORDERS = {"": "In the data set's order", "name": "File name", "person": "Patient"} | {
     name: quantity.title for name, quantity in QUANTITIES.items()
 }
 """What films can be sorted by, by the name of the fact; "" for the order of the catalogue."""

@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts.browse_filters import choose_order, order
-from pages.parts.frame import class_badge, class_name, escape
+from pages.parts.frame import class_badge, class_name, escape, film_name
 from pneumo import settings
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import gallery
@@ -103,7 +103,7 @@ def describe(film: Mapping[Hashable, Any] | pd.Series) -> str:
 
 def _caption(film: Mapping[Hashable, Any], note: str, *, short: bool) -> str:
     badge = class_badge(film["label"], "" if short else film["subtype"])
-    name = escape(PurePosixPath(film["path"]).stem)
+    name = film_name(film["path"])
     return f"{badge} :gray[:small[{name}]]" + (f"  \n:small[{note}]" if note else "")
 
 

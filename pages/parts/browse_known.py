@@ -14,10 +14,16 @@ from pneumo import settings
 from pneumo.audit import films as pictures
 from pneumo.audit import record
 from pneumo.datasets import facts
+from pneumo.inference.bundle import Bundle
+from pneumo.inference.opinions import Opinions
 
-# Catalogues are told apart by identity. What is kept holds its catalogue, so that no other can
-# take the place in memory by which it is known.
-_BY_IDENTITY: dict[str | type[Any], Callable[[Any], Any]] = {pd.DataFrame: id}
+BY_IDENTITY: dict[str | type[Any], Callable[[Any], Any]] = {
+    pd.DataFrame: id,
+    Opinions: id,
+    Bundle: lambda model: model.digest + model.card.to_json(),
+}
+"""How what is kept for all sessions is told apart. It holds the catalogue and the opinions that it
+is of, so that no other can take the place in memory by which they are known."""
 
 
 def facts_of(catalog: pd.DataFrame) -> pd.DataFrame:
@@ -26,7 +32,7 @@ def facts_of(catalog: pd.DataFrame) -> pd.DataFrame:
     Args:
         catalog: as `require_dataset` returns it.
     """
-    found, _ = _facts(catalog, *_stamps(catalog))
+    found, _ = _facts(catalog, _last_measured(catalog), last_audited(catalog))
     return found
 
 
@@ -37,8 +43,7 @@ def pictures_of(catalog: pd.DataFrame) -> np.ndarray | None:
         uint8, shape (films, side, side), in the order of the catalogue. A film that cannot be
         decoded is black.
     """
-    stamp, _ = _stamps(catalog)
-    measures, _ = _measures(catalog, stamp)
+    measures, _ = _measures(catalog, _last_measured(catalog))
     if measures is None:
         return None
     black = bytes(pictures.THUMBNAIL**2)
@@ -89,17 +94,20 @@ def _store(catalog: pd.DataFrame) -> Path:
     return pictures.store_of(settings.load().cache, Path(catalog.attrs["root"]))
 
 
-def _stamps(catalog: pd.DataFrame) -> tuple[int, int]:
-    """When pictures were last measured, and when the data set was last audited; 0 for never."""
-    store = _store(catalog)
-    return _newest(store, "films-*"), _newest(store, "audit-*.json")
+def last_audited(catalog: pd.DataFrame) -> int:
+    """When the data set was last audited, in nanoseconds; 0 for never."""
+    return _newest(catalog, "audit-*.json")
 
 
-def _newest(store: Path, pattern: str) -> int:
-    return max((path.stat().st_mtime_ns for path in store.glob(pattern)), default=0)
+def _last_measured(catalog: pd.DataFrame) -> int:
+    return _newest(catalog, "films-*")
 
 
-@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=_BY_IDENTITY)
+def _newest(catalog: pd.DataFrame, pattern: str) -> int:
+    return max((path.stat().st_mtime_ns for path in _store(catalog).glob(pattern)), default=0)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)
 def _facts(catalog: pd.DataFrame, measured: int, audited: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     found = facts.of(catalog)
     measures, _ = _measures(catalog, measured)
@@ -112,7 +120,7 @@ def _facts(catalog: pd.DataFrame, measured: int, audited: int) -> tuple[pd.DataF
     return found, catalog
 
 
-@st.cache_resource(show_spinner=False, max_entries=2, hash_funcs=_BY_IDENTITY)
+@st.cache_resource(show_spinner=False, max_entries=2, hash_funcs=BY_IDENTITY)
 def _measures(catalog: pd.DataFrame, stamp: int) -> tuple[pd.DataFrame | None, pd.DataFrame]:
     """What the store has of each film, in the order of the catalogue; None unless it has all."""
     by_digest = pictures.kept_measures(catalog, store=_store(catalog))

@@ -1,7 +1,7 @@
 """The films of a data set as a map: what a model finds alike lies near each other."""
 
 import html
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,6 +12,7 @@ import streamlit as st
 from pages.parts import browse_address as address
 from pages.parts import work
 from pages.parts.browse_grid import cards
+from pages.parts.browse_known import BY_IDENTITY
 from pages.parts.frame import class_badge, escape
 from pneumo import figures, settings
 from pneumo.datasets.catalog import LABELS
@@ -22,8 +23,6 @@ COLOURS = {"class": "Class", "cause": "Cause", "split": "Split", "verdict": "Ver
 SHOWN = 12  # selected films at once
 OUTLIERS = 8
 TOOLS = ["lasso2d", "select2d", "zoom2d", "pan2d", "resetScale2d"]
-
-_BY_IDENTITY: dict[str | type[Any], Callable[[Any], Any]] = {pd.DataFrame: id, Opinions: id}
 
 
 def show_map(
@@ -56,9 +55,11 @@ def show_map(
     with left:
         _show_chart(points, by)
     with right:
-        _show_selected(root, films, opinions)
+        if points["selected"].any():
+            _show_selected(root, films, opinions)
+        else:
+            _show_outliers(root, films, opinions)
     _explain(films, points, opinions)
-    _show_outliers(root, films, opinions)
 
 
 # Making it ------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ def _begin(name: str, catalog: pd.DataFrame, opinions: Opinions) -> None:
     )
 
 
-@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=_BY_IDENTITY)
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)
 def _cached(
     catalog: pd.DataFrame, opinions: Opinions, stamp: int
 ) -> tuple[pd.DataFrame | None, pd.DataFrame, Opinions]:
@@ -152,7 +153,7 @@ def _show_chart(points: pd.DataFrame, by: str) -> None:
         selection_mode=("points", "box", "lasso"),
         config={"displayModeBar": True, "displaylogo": False, "modeBarButtons": [TOOLS]},
         alt=f"Map of {len(points):,} films by what the model finds alike, coloured by "
-        f"{COLOURS[by].lower()}: {counts}. The films far from the training films are listed below.",
+        f"{COLOURS[by].lower()}: {counts}. Those far from the training films are listed beside it.",
     )
 
 
@@ -205,20 +206,12 @@ def _explain(films: pd.DataFrame, points: pd.DataFrame, opinions: Opinions) -> N
     )
 
 
-# Below it -------------------------------------------------------------------------------
+# Beside it ------------------------------------------------------------------------------
 
 
 def _show_selected(root: Path, films: pd.DataFrame, opinions: Opinions) -> None:
     """The films that were drawn round, the most wrongly answered first."""
     selected = films[films["path"].isin(st.session_state.get("map-selected", []))]
-    if selected.empty:
-        with st.container(border=True, horizontal_alignment="center"):
-            st.markdown("**No film is selected**", width="content")
-            st.caption(
-                "Draw round some on the map, and they are listed here.",
-                text_alignment="center",
-            )
-        return
     table = opinions.table.loc[selected.index]
     error = (table["probability"] - (selected["label"] == "PNEUMONIA")).abs()
     selected = selected.loc[error.sort_values(ascending=False, kind="stable").index]
@@ -253,14 +246,19 @@ def _clear() -> None:
 
 def _show_outliers(root: Path, films: pd.DataFrame, opinions: Opinions) -> None:
     """The films whose features lie farthest from those of the training films."""
+    st.info(
+        "Draw round points on the map, and their films are listed here.", icon=":material/gesture:"
+    )
     outliers = _outliers(films, opinions)
+    if outliers.empty:
+        return
     distances = opinions.table.loc[outliers.index, "distance"]
-    st.subheader("Farthest from the training films", anchor=False)
+    st.markdown("**Farthest from the training films**")
     st.caption(
         f"Ringed on the map. By the gate's distance: {distances.iloc[-1]:.1f} to "
         f"{distances.iloc[0]:.1f}, where a training film lies at about 2. Odd films, or odd files."
     )
-    cards(root, outliers, key="map-outliers")
+    cards(root, outliers, key="map-outliers", columns=4)
 
 
 def _outliers(films: pd.DataFrame, opinions: Opinions) -> pd.DataFrame:

@@ -1,27 +1,19 @@
 """Which model is asked about the films of a data set, and what it says of all of them."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts import work
+from pages.parts.browse_known import BY_IDENTITY
 from pages.parts.frame import escape
 from pages.parts.models import load_predictor, read_bundle
 from pneumo import settings
 from pneumo.inference import bundle, opinions
 from pneumo.inference.bundle import Bundle
 from pneumo.inference.opinions import Opinions
-
-# Catalogues are told apart by identity. What is kept holds its catalogue, so that no other can
-# take the place in memory by which it is known.
-_BY_IDENTITY: dict[str | type[Any], Callable[[Any], Any]] = {
-    pd.DataFrame: id,
-    Bundle: lambda model: model.digest + model.card.to_json(),
-}
 
 
 def opinions_of_model(catalog: pd.DataFrame, root: Path) -> Opinions | None:
@@ -99,7 +91,7 @@ def _take_model(first: str) -> None:
     address.put(model=None if chosen == first else chosen)
 
 
-@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=_BY_IDENTITY)
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)
 def _cached(
     model: Bundle, catalog: pd.DataFrame, stamp: int
 ) -> tuple[Opinions | None, pd.DataFrame]:

@@ -79,7 +79,8 @@ def show_opinion(opinion: Opinion, predictor: Predictor, film: pd.Series) -> Non
     if prediction.verdict != film["label"]:
         doubts.append("The model disagrees with the label.")
     if opinion.learned:
-        doubts.append("The model has learned from this very film.")
+        odd = " and finds it odd all the same" if prediction.scope else ""
+        doubts.append(f"The model has learned from this very film{odd}.")
     for doubt in doubts:
         st.markdown(f":material/report: {doubt}")
     st.caption(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from pages.parts.frame import class_name, escape
+from pages.parts.frame import class_name, duration, escape
 from pneumo import settings
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import kaggle, mapping, sample_set, sources, splits, unpacking
@@ -54,6 +54,12 @@ def choose(source: sources.Source) -> None:
     known_catalogs().clear()
     st.session_state["switcher"] = False  # closes it
     st.session_state["data-set-changed"] = True
+
+
+def read_again() -> None:
+    """Look for files that are new, changed or gone since the data set was read."""
+    known_catalogs().clear()
+    st.session_state["switcher"] = False  # closes it
 
 
 def forget(source: sources.Source) -> None:
@@ -129,6 +135,14 @@ def offer(source: sources.Source, *, active: bool) -> None:
         args=(source,),
         help=None if source.path is None else f"`{source.path}`",
     )
+    if active:
+        st.button(
+            "",
+            icon=":material/refresh:",
+            key="read-again",
+            on_click=read_again,
+            help="Look for files that are new, changed or gone.",
+        )
     if source.path is not None:
         st.button(
             "",
@@ -325,7 +339,7 @@ def make_sample_set() -> None:
         text = f"{done} of {total} films"
         if done - before >= 8:
             seconds = (time.monotonic() - started) / (done - before) * (total - done)
-            text += f", {seconds:.0f} s left"
+            text += f", about {duration(seconds)} left"
         bar.progress(done / total, text=text)
         if done - shown >= 8:
             shown = done
@@ -405,8 +419,7 @@ def amount_text(done: int, total: int, speed: float, seconds_left: float | None)
     if speed:
         parts.append(f"{speed / 1e6:.1f} MB/s")
     if seconds_left is not None:
-        minutes, seconds = divmod(round(seconds_left), 60)
-        parts.append(f"{minutes}:{seconds:02d} left")
+        parts.append(f"about {duration(seconds_left)} left")
     return ", ".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from pathlib import PurePosixPath
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -25,6 +26,11 @@ def require_frame() -> None:
 def escape(text: str) -> str:
     """Text from outside, such as a file's name, so that Markdown shows it as it is."""
     return re.sub(r"([\\`*\[\]<>$~:!|#])", r"\\\1", text)
+
+
+def film_name(path: str) -> str:
+    """A film's file without folder and ending, in Markdown; it breaks where its parts do."""
+    return re.sub(r"([_-])", "\\1\u200b", escape(PurePosixPath(path).stem))
 
 
 def class_name(label: str) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from sklearn.metrics import roc_curve
 
-from pages.parts.frame import class_badge, escape
+from pages.parts.frame import class_badge, escape, film_name
 from pneumo import figures
 from pneumo.datasets import gallery
 from pneumo.datasets.sources import Dataset
@@ -169,5 +169,5 @@ def _show_mistakes(
                 st.caption(
                     f"{class_badge(film['label'], film['subtype'])} called "
                     f"{film['verdict'].lower()} at {film['probability']:.1%}  \n"
-                    f"{escape(Path(film['path']).stem)}"
+                    f"{film_name(film['path'])}"
                 )

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import streamlit as st
 
-from pages.parts.frame import class_badge, escape
+from pages.parts.frame import class_badge, film_name
 from pneumo import settings
 from pneumo.datasets import gallery, sources
 from pneumo.inference import cases
@@ -122,7 +122,7 @@ def _card(shown: _Shown, place: int) -> None:
     film, wording = shown.case.film, shown.case.wording
     badge, stem = class_badge(film.label), PurePosixPath(film.path).stem
     known = "" if film.subtype in ("normal", "unknown") else f"{film.subtype.capitalize()}. "
-    facts = f"{badge}  \n:small[{known}{wording}]  \n:gray[:small[{escape(stem)}]]"
+    facts = f"{badge}  \n:small[{known}{wording}]  \n:gray[:small[{film_name(film.path)}]]"
     if shown.jpeg:
         alternative = f"Training radiograph {stem}, {film.label.lower()}. {wording}"
         st.image(shown.jpeg, width="stretch", alt=alternative)

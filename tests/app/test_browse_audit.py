@@ -84,7 +84,7 @@ def test_an_audit_at_a_click(open_page: Open, root: Path) -> None:
     assert "Of films that it was trained on it has learned the labels" in words(page)
     page.button(key="audit").click().run()
     until(page, titles)
-    assert titles(page)[0] == ":red-badge[Serious] 1 image under both labels"
+    assert titles(page)[0] == ":red-badge[:material/error: Serious] 1 image under both labels"
     assert any("8 images stored more than once" in it for it in titles(page))
     assert "79 films audited" in words(page)
     assert ":red-badge[:material/error: 1 serious]" in words(page)

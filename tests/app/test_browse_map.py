@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import browse_map, work
+from pages.parts.frame import film_name
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import sources
 from pneumo.inference import bundle, film_map, opinions
@@ -66,7 +67,7 @@ def test_ask_all_and_see_the_map(open_page: Open, catalog: pd.DataFrame) -> None
     until(page, lambda page: page.get("plotly_chart"))
     assert not page.exception
     assert "Farthest from the training films" in words(page)
-    assert "No film is selected" in words(page)
+    assert "Draw round points on the map" in words(page)
 
 
 def test_a_map_that_is_kept_is_there_at_once(
@@ -89,7 +90,7 @@ def test_selected_films_are_listed_the_most_wrong_first(
     listed = [it for it in page.button if (it.key or "").startswith("open-map-selected-films-")]
     assert len(listed) == 12
     most_wrong = answered.table.loc[ill.index, "probability"].idxmin()
-    assert Path(catalog.loc[most_wrong, "path"]).stem in listed[0].label.replace("\\", "")
+    assert film_name(catalog.loc[most_wrong, "path"]) in listed[0].label
     listed[0].click().run()
     assert page.query_params["film"] == catalog.loc[most_wrong, "path"]
 
@@ -99,11 +100,11 @@ def test_the_selection_is_let_go(
 ) -> None:
     page = open_page("browse", view="map")
     page.session_state["map-selected"] = ["no such film"]
-    assert "No film is selected" in words(page.run())
+    assert "Draw round points on the map" in words(page.run())
     page.session_state["map-selected"] = [catalog["path"].iloc[0]]
     assert "**1 film selected**" in words(page.run())
     page.button(key="map-clear").click().run()
-    assert "No film is selected" in words(page)
+    assert "Draw round points on the map" in words(page)
 
 
 def test_the_map_is_of_all_films_and_shows_those_that_fit(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pages.parts.frame import escape
+from pages.parts.frame import escape, film_name
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,7 @@ from pages.parts.frame import escape
 )
 def test_text_from_outside_is_no_markdown(text: str, shown: str) -> None:
     assert escape(text) == shown
+
+
+def test_a_name_breaks_between_its_parts_only() -> None:
+    assert film_name("train/NORMAL/person1_virus-2.jpeg") == "person1_\u200bvirus-\u200b2"

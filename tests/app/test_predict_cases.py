@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.parts.frame import film_name
 from pages.parts.predict_cases import summary
 from pneumo import radiograph
 from pneumo.datasets import sources
@@ -101,7 +102,7 @@ def test_a_film_that_it_has_learned_from(predictor: SimpleNamespace, sample_root
     film = predictor.cases.films[5]
     page = show(predictor, seen(sample_root / film.path))
     assert "among those that the model learned from" in words(page)
-    assert "The film itself" in buttons(page)[0] and Path(film.path).stem in buttons(page)[0]
+    assert "The film itself" in buttons(page)[0] and film_name(film.path) in buttons(page)[0]
 
 
 def test_nothing_is_looked_for_twice(

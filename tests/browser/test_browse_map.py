@@ -24,7 +24,7 @@ def test_films_that_are_drawn_round_are_listed_and_open(server: str, page: Page)
     page.locator(".st-key-ask-all button:visible").click()
     expect(page.locator(".js-plotly-plot")).to_be_visible(timeout=120_000)
     listed = page.locator(".st-key-map-selected-films img")
-    expect(page.get_by_text("No film is selected")).to_be_visible()
+    expect(page.get_by_text("Draw round points on the map")).to_be_visible()
 
     # With the lasso: all of them, and then but some.
     drag(page, (0.005, 0.005), (0.995, 0.005), (0.995, 0.995), (0.005, 0.995), (0.005, 0.005))
@@ -41,7 +41,7 @@ def test_films_that_are_drawn_round_are_listed_and_open(server: str, page: Page)
     page.locator(".st-key-back button").click()
     expect(page.get_by_text(words)).to_be_visible()
     page.locator(".st-key-map-clear button").click()
-    expect(page.get_by_text("No film is selected")).to_be_visible()
+    expect(page.get_by_text("Draw round points on the map")).to_be_visible()
 
     # With the box, once the chart has made way for one without a selection.
     expect(page.locator(".js-plotly-plot")).to_have_count(1)
