@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -23,7 +24,11 @@ SCREENS = {
 }
 ADDRESSES = {
     "browse": "browse",
-    "browse-film": "browse?film=train%2FPNEUMONIA%2F{film}",
+    "browse-film": "browse?film={film}",
+    "browse-compare": "browse?view=compare&compare={film}&compare={normal}",
+    "browse-charts": "browse?view=charts",
+    "browse-map": "browse?view=map&colour=Verdict",
+    "browse-audit": "browse?view=audit",
     "train": "train",
     "models": "models",
     "predict": "predict?example=4",
@@ -34,6 +39,8 @@ def settle(page: Page) -> None:
     """Wait until nothing moves."""
     page.wait_for_selector("[data-testid=stMainBlockContainer] h1, [role=dialog] img")
     page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget], .stSkeleton')")
+    if any(name in page.url for name in ("film=", "compare=", "example=")):
+        page.locator(".stage canvas").first.wait_for()
     page.wait_for_timeout(2000)
 
 
@@ -46,7 +53,18 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.goto(f"{server}/browse")
             page.locator("[class*=st-key-open-films-]").first.wait_for(timeout=180_000)
-            film = sorted(home.glob("datasets/sample/train/PNEUMONIA/*_bacteria_*.jpeg"))[0].name
+            root = home / "datasets" / "sample"
+            film, normal = (
+                quote(str(sorted(root.glob(pattern))[0].relative_to(root)), safe="")
+                for pattern in ("train/PNEUMONIA/*_bacteria_*.jpeg", "train/NORMAL/*.jpeg")
+            )
+            for view, button, result in (
+                ("map", ".st-key-ask-all", ".st-key-colour"),
+                ("audit", ".st-key-audit", ".st-key-probes"),
+            ):
+                page.goto(f"{server}/browse?view={view}")
+                page.locator(f"{button} button:visible").click()
+                page.locator(result).wait_for(timeout=60_000)
 
             page.goto(f"{server}/train")
             page.locator(".st-key-start button").click()
@@ -56,7 +74,7 @@ def main() -> None:
             page.screenshot(path=DOCS / "train-live.png")
             page.locator(".st-key-use-model").wait_for(timeout=180_000)
 
-            films = sorted(home.glob("datasets/sample/train/*/*.jpeg"))[::8]
+            films = sorted(root.glob("train/*/*.jpeg"))[::8]
             for suffix, (theme, width, height) in SCREENS.items():
                 context = browser.new_context(viewport={"width": width, "height": height})
                 context.add_init_script(
@@ -66,7 +84,7 @@ def main() -> None:
                 page.goto(server)  # the first visit settles the theme
                 settle(page)
                 for name, address in ADDRESSES.items():
-                    page.goto(f"{server}/{address.format(film=film)}")
+                    page.goto(f"{server}/{address.format(film=film, normal=normal)}")
                     settle(page)
                     page.screenshot(path=DOCS / f"{name}{suffix}.png")
                 page.goto(f"{server}/predict")

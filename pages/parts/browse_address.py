@@ -5,6 +5,7 @@ wrongly counts as not said.
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ import streamlit as st
 from pneumo.datasets.facts import QUANTITIES, Range
 
 MOST_COMPARED = 4
+
+ON_ITS_WAY = 1.0
+"""Seconds in which a browser has surely heard of a change of the address."""
 
 FILTERS = ("split", "label", "subtype", "search", "patient", "source", "flag")
 """Names that a filter has in the address, beside those of `QUANTITIES`."""
@@ -65,13 +69,38 @@ def is_narrowed() -> bool:
 # Writing --------------------------------------------------------------------------------
 
 
-def put(**said: str | None) -> None:
+def put(**said: str | Sequence[str] | None) -> None:
     """Have the address say something; None takes it out."""
+    _catch_up()
+    before = _everything()
     for name, text in said.items():
         if text:
             st.query_params[name] = text
         else:
             st.query_params.pop(name, None)
+    st.session_state["address-left"] = [*_just_left(), (time.monotonic(), before)]
+    st.session_state["address-said"] = _everything()
+
+
+def _catch_up() -> None:
+    """Say again what was said last, where the browser has not heard of it yet.
+
+    With each click it sends the address that it knows. A click that comes at the heels of another,
+    such as one that also ends a search, would undo what that one said.
+    """
+    now = _everything()
+    if any(now == left for _, left in _just_left()):
+        st.query_params.from_dict(st.session_state["address-said"])
+
+
+def _just_left() -> list[tuple[float, dict[str, list[str]]]]:
+    """What the address said a moment ago, and when it ceased to."""
+    left = st.session_state.get("address-left", [])
+    return [(moment, said) for moment, said in left if time.monotonic() - moment < ON_ITS_WAY]
+
+
+def _everything() -> dict[str, list[str]]:
+    return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
 def put_filter(**said: str | None) -> None:
@@ -92,6 +121,7 @@ def reset() -> None:
 def forget() -> None:
     """Take back everything: it was said of another data set."""
     st.query_params.clear()
+    st.session_state.pop("address-left", None)
 
 
 def open_film(path: str | None) -> None:
@@ -121,9 +151,13 @@ def compared() -> list[str]:
     return list(dict.fromkeys(st.query_params.get_all("compare")))[:MOST_COMPARED]
 
 
-def compare(paths: Sequence[str]) -> None:
-    """Have these films compared."""
-    if paths:
-        st.query_params["compare"] = list(paths)
-    else:
-        st.query_params.pop("compare", None)
+def pick(path: str, *, wanted: bool = True) -> None:
+    """Have a film compared with the others, or no longer."""
+    _catch_up()
+    others = [it for it in compared() if it != path]
+    put(compare=[*others, path] if wanted else others)
+
+
+def pick_none() -> None:
+    """Have no films compared."""
+    put(compare=None)

@@ -40,9 +40,7 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
             on_click=address.put,
             kwargs={"view": None},
         )
-        st.button(
-            "Clear", icon=":material/close:", key="clear", on_click=address.compare, args=([],)
-        )
+        st.button("Clear", icon=":material/close:", key="clear", on_click=address.pick_none)
         if want_opinion():
             predictor = find_predictor(address.value("model"))
     viewed, verdicts = [], {}
@@ -96,8 +94,9 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
                 icon=":material/close:",
                 key=f"remove-{place}",
                 type="tertiary",
-                on_click=address.compare,
-                args=([it for it in paths if it != path],),
+                on_click=address.pick,
+                args=(path,),
+                kwargs={"wanted": False},
             )
     if verdicts:
         st.caption(

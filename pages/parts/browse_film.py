@@ -120,8 +120,8 @@ def _toolbar(films: pd.DataFrame, film: pd.Series) -> None:
                 icon=":material/compare:",
                 key="add-to-compare",
                 disabled=len(compared) == address.MOST_COMPARED,
-                on_click=address.compare,
-                args=([*compared, film["path"]],),
+                on_click=address.pick,
+                args=(film["path"],),
             )
 
 

@@ -122,15 +122,10 @@ def _compare_box(path: str, compared: list[str]) -> None:
     """A box on the picture: whether the film is among those to be compared."""
     key = f"pick-{path}"
     chosen = st.session_state[key] = path in compared
-
-    def change() -> None:
-        others = [it for it in address.compared() if it != path]
-        address.compare([*others, path] if st.session_state[key] else others)
-
     st.checkbox(
         "Compare",
         key=key,
-        on_change=change,
+        on_change=lambda: address.pick(path, wanted=st.session_state[key]),
         disabled=not chosen and len(compared) == address.MOST_COMPARED,
     )
 

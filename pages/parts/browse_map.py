@@ -246,9 +246,7 @@ def _clear() -> None:
 
 def _show_outliers(root: Path, films: pd.DataFrame, opinions: Opinions) -> None:
     """The films whose features lie farthest from those of the training films."""
-    st.info(
-        "Draw round points on the map, and their films are listed here.", icon=":material/gesture:"
-    )
+    st.caption(":material/gesture: Draw round points on the map, and their films are listed here.")
     outliers = _outliers(films, opinions)
     if outliers.empty:
         return

@@ -72,6 +72,7 @@ def _choose_model() -> Bundle | None:
         st.selectbox(
             "Model",
             list(folders),
+            format_func="Model: {}".format,
             key="model-of-all",
             icon=":material/deployed_code:",
             label_visibility="collapsed",

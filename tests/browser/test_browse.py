@@ -23,6 +23,14 @@ def test_filter_by_class(page: Page, server: str) -> None:
     expect(cards.filter(has_text="Pneumonia")).to_have_count(24)
 
 
+def test_a_click_that_also_ends_a_search_keeps_it(page: Page, server: str) -> None:
+    page.goto(f"{server}/browse")
+    expect(page.locator("[class*=st-key-open-films-]")).to_have_count(24)
+    page.locator(".st-key-search input").fill("bacteria")
+    page.locator(".st-key-split").get_by_text("Test").click(delay=20)  # at its heels
+    expect(page).to_have_url(re.compile(r"(?=.*search=bacteria)(?=.*split=Test)"))
+
+
 def test_every_film_says_its_class_in_words(page: Page, server: str) -> None:
     page.goto(f"{server}/browse?split=Test")
     pictures = page.locator(".st-key-films img")
