@@ -87,7 +87,7 @@ def audited(root: Path, home: Path) -> pd.DataFrame:
     films = catalog.build(root, cache=installation.cache)
     predictor = shipped_predictor(installation)
     audit = examine(films, installation, name=root.name, source=features_of(predictor))
-    print(f"{'as JSON':<36}{len(audit.to_json()) / 1e6:10,.1f} MB")
+    print(f"{'as JSON':<36}{len(audit.to_json(indent=None)) / 1e6:10,.1f} MB")
     return films
 
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pages.parts import browse_address as address
-from pages.parts.browse_known import require_pictures
+from pages.parts.browse_known import BY_IDENTITY, require_pictures
 from pages.parts.frame import class_badge
 from pneumo import figures
 from pneumo.datasets import catalog as catalogs
@@ -28,12 +28,18 @@ Selected = Mapping[str, Any]
 
 def show_composition(catalog: pd.DataFrame) -> None:
     """Classes by split; a click shows these films."""
+    figure, _ = _composition(catalog)
     _chart(
-        figures.composition(catalog),
+        figure,
         "composition",
         _pick_composition,
         alt="Share of normal, bacterial and viral films in each split. A click shows these films.",
     )
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)
+def _composition(catalog: pd.DataFrame) -> tuple[go.Figure, pd.DataFrame]:
+    return figures.composition(catalog), catalog
 
 
 def show_charts(catalog: pd.DataFrame, films: pd.DataFrame, known: pd.DataFrame) -> None:
@@ -61,7 +67,7 @@ def show_charts(catalog: pd.DataFrame, films: pd.DataFrame, known: pd.DataFrame)
         with charts.cell():
             _brightness(films, known)
         with charts.cell(column_span="all" if one_size else 1):
-            _mean_films(thumbnails[catalog.index.get_indexer(films.index)], films["label"])
+            _mean_films(thumbnails, catalog.index.get_indexer(films.index), films["label"])
 
 
 def _chart(
@@ -194,13 +200,19 @@ def _binned(
     return list(bins[part]), {label: it[part].astype(int).tolist() for label, it in counts.items()}
 
 
-def _mean_films(thumbnails: np.ndarray, labels: pd.Series) -> None:
-    """The mean film of each class, and where they differ."""
+def _mean_films(thumbnails: np.ndarray, rows: np.ndarray, labels: pd.Series) -> None:
+    """The mean film of each class, and where they differ.
+
+    Args:
+        rows: of the films among the thumbnails.
+        labels: of the films.
+    """
     st.markdown("**The mean film of each class**")
+    of_class = {label: rows[(labels == label).to_numpy()] for label in catalogs.LABELS}
     means = {
-        label: thumbnails[(labels == label).to_numpy()].mean(axis=0)
-        for label in catalogs.LABELS
-        if (labels == label).any()
+        label: thumbnails[places].sum(axis=0, dtype=np.uint32) / len(places)
+        for label, places in of_class.items()
+        if len(places)
     }
     cells = st.grid(3, min_column_width=100, gap="small", key="mean-films")
     for label, mean in means.items():

@@ -44,12 +44,7 @@ def pictures_of(catalog: pd.DataFrame) -> np.ndarray | None:
         decoded is black.
     """
     measures, _ = _measures(catalog, _last_measured(catalog))
-    if measures is None:
-        return None
-    black = bytes(pictures.THUMBNAIL**2)
-    of_film = measures["thumbnail"].where(measures["problem"] == "", black)
-    side = pictures.THUMBNAIL
-    return np.frombuffer(b"".join(of_film), np.uint8).reshape(-1, side, side)
+    return None if measures is None else measures[1]
 
 
 def require_pictures(catalog: pd.DataFrame) -> np.ndarray | None:
@@ -112,7 +107,7 @@ def _facts(catalog: pd.DataFrame, measured: int, audited: int) -> tuple[pd.DataF
     found = facts.of(catalog)
     measures, _ = _measures(catalog, measured)
     if measures is not None:
-        found["brightness"] = measures["mean"].to_numpy()
+        found["brightness"] = measures[0]
     audit = _audit(catalog) if audited else None
     if audit is not None:
         same = {path for group in audit.duplicates for path in group}
@@ -121,10 +116,18 @@ def _facts(catalog: pd.DataFrame, measured: int, audited: int) -> tuple[pd.DataF
 
 
 @st.cache_resource(show_spinner=False, max_entries=2, hash_funcs=BY_IDENTITY)
-def _measures(catalog: pd.DataFrame, stamp: int) -> tuple[pd.DataFrame | None, pd.DataFrame]:
-    """What the store has of each film, in the order of the catalogue; None unless it has all."""
+def _measures(
+    catalog: pd.DataFrame, stamp: int
+) -> tuple[tuple[np.ndarray, np.ndarray] | None, pd.DataFrame]:
+    """Mean grey level of each film and the film in small; None unless all have been measured."""
     by_digest = pictures.kept_measures(catalog, store=_store(catalog))
-    return None if by_digest is None else by_digest.loc[catalog["digest"]], catalog
+    if by_digest is None:
+        return None, catalog
+    of_film = by_digest.loc[catalog["digest"]]
+    side = pictures.THUMBNAIL
+    pixels = of_film["thumbnail"].where(of_film["problem"] == "", bytes(side**2))
+    small = np.frombuffer(b"".join(pixels), np.uint8).reshape(-1, side, side)
+    return (of_film["mean"].to_numpy(), small), catalog
 
 
 def _audit(catalog: pd.DataFrame) -> record.Audit | None:

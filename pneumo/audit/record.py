@@ -1,6 +1,5 @@
 """The result of an audit: as a value, as JSON, on disk, and as a list of films to keep."""
 
-import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -63,9 +62,9 @@ class Audit:
         """The finding of a kind, if there is one."""
         return next((it for it in self.findings if it.code == code), None)
 
-    def to_json(self) -> str:
-        """The audit as indented JSON text."""
-        return json.dumps(dataclasses.asdict(self), indent=2)
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """The audit as JSON text: indented for people, without `indent` quickly and in one line."""
+        return json.dumps(self, default=vars, indent=indent)
 
 
 def from_json(text: str) -> Audit:
@@ -105,7 +104,8 @@ def save(audit: Audit, settings: Settings, digest: str) -> None:
     Args:
         digest: of the model whose features doubted the labels; "" for none.
     """
-    write_text(_file(settings, Path(audit.root), audit.fingerprint, digest), audit.to_json())
+    file = _file(settings, Path(audit.root), audit.fingerprint, digest)
+    write_text(file, audit.to_json(indent=None))
 
 
 def load(settings: Settings, catalog: pd.DataFrame, digest: str) -> Audit | None:
