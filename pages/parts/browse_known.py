@@ -36,22 +36,16 @@ def facts_of(catalog: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def pictures_of(catalog: pd.DataFrame) -> np.ndarray | None:
-    """Every film in small, squeezed to a square; None until the pictures have been measured.
+def require_pictures(catalog: pd.DataFrame) -> np.ndarray | None:
+    """Every film in small, squeezed to a square; until they are there, a way to measure them.
 
     Returns:
         uint8, shape (films, side, side), in the order of the catalogue. A film that cannot be
-        decoded is black.
+        decoded is black. None until all have been measured.
     """
     measures, _ = _measures(catalog, _last_measured(catalog))
-    return None if measures is None else measures[1]
-
-
-def require_pictures(catalog: pd.DataFrame) -> np.ndarray | None:
-    """As `pictures_of`; until they are there, offers to measure them and shows how far that is."""
-    known = pictures_of(catalog)
-    if known is not None:
-        return known
+    if measures is not None:
+        return measures[1]
     name = f"measure {catalog.attrs['root']}"
     if not work.follow(name, doing="Measuring the pictures", unit="films"):
         with st.container(border=True):
