@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from pneumo import figures
+from pneumo.figures import curves
 from pneumo.settings import REPOSITORY
 
 THEME = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text())["theme"]
@@ -191,9 +192,9 @@ def test_the_loss_by_step_is_smoothed_before_itself() -> None:
 def test_a_running_mean_takes_neighbours() -> None:
     values = np.zeros(160)
     values[80] = 10
-    smooth = figures._running_mean(values)  # two neighbours on either side
+    smooth = curves._running_mean(values)  # two neighbours on either side
     assert smooth[77:84].tolist() == [0, 2, 2, 2, 2, 2, 0]
-    assert figures._running_mean(np.array([1.0, 3.0])).tolist() == [1, 3]
+    assert curves._running_mean(np.array([1.0, 3.0])).tolist() == [1, 3]
 
 
 def test_twenty_thousand_steps_become_few_points_and_lose_no_peak() -> None:
