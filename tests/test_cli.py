@@ -18,6 +18,7 @@ import pytest
 
 from pneumo import cli, radiograph
 from pneumo.background import ProcessIdentity
+from pneumo.cli import models, trainings
 from pneumo.datasets import catalog, kaggle, sample_set, sources
 from pneumo.datasets.sample_set import Counts
 from pneumo.evaluation import stress
@@ -655,7 +656,7 @@ def test_control_c_asks_for_a_stop(
         assert run.stop_requested  # the process hears it
         runs.write_state(run.folder, RunState(status="stopped", message="Stopped after 2"))
 
-    monkeypatch.setattr(cli.time, "sleep", sleep)
+    monkeypatch.setattr(trainings.time, "sleep", sleep)
     monkeypatch.setattr(launcher, "start", lambda *arguments, **options: run)
     code, _, err = pneumo("train", "--data", sample_root)
     assert run.state.status == then
@@ -765,12 +766,12 @@ def test_evaluate_records_causes(
     pneumo: Command, at_home: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     causes = measure_causes(np.array([0, 1, 2]), np.array([0, 1, 1]))
-    evaluate = cli.evaluate
+    evaluate = models.evaluate
 
     def tell_apart(*arguments: Any, **options: Any) -> Evaluation:
         return dataclasses.replace(evaluate(*arguments, **options), causes=causes)
 
-    monkeypatch.setattr(cli, "evaluate", tell_apart)
+    monkeypatch.setattr(models, "evaluate", tell_apart)
     copied = bundle.copy(bundle.load(at_home.output), tmp_path / "recorded")
     code, _, _ = pneumo(
         "evaluate", "--model", copied.folder, "--data", at_home.root, "--record", ""
