@@ -15,6 +15,8 @@ from pneumo.datasets.facts import FLAGS, QUANTITIES
 EVERY = "all"
 CAUSES = ("bacterial", "viral", "unknown")
 
+MORE_FILTERS = 440  # pixels of width: two sliders beside each other
+
 SHOWN_AS_CHIPS = ("patient", "source", "flag", *QUANTITIES)
 """Filters that no control shows all the time."""
 
@@ -46,7 +48,10 @@ def choose_films(catalog: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
             on_change=address.take,
             args=("search", str, address.put_filter),
         )
-        with st.popover("More filters", icon=":material/tune:", key="more"):
+        with (
+            st.popover("More filters", icon=":material/tune:", key="more"),
+            st.container(width=MORE_FILTERS),
+        ):
             _more_filters(known)
         _chips()
     return chosen_films(catalog, known)

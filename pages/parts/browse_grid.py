@@ -1,6 +1,6 @@
 """Films as cards: in one grid, or the classes side by side."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,7 +32,8 @@ def show_grid(root: Path, films: pd.DataFrame, known: pd.DataFrame) -> None:
         choose_order(known)
         size = _choose_size()
         number = _choose_page(len(films), of=PAGE)
-    cards(root, films.iloc[(number - 1) * PAGE : number * PAGE], known, size=size, key="films")
+    page = films.iloc[(number - 1) * PAGE : number * PAGE]
+    cards(root, page, key="films", size=size, notes=_notes(page, known), pickable=True)
 
 
 def show_classes(root: Path, films: pd.DataFrame, known: pd.DataFrame) -> None:
@@ -51,40 +52,50 @@ def show_classes(root: Path, films: pd.DataFrame, known: pd.DataFrame) -> None:
             page = shown.iloc[(number - 1) * each : number * each]
             if page.empty:
                 st.caption("No more of this class fit the filters.")
-            cards(root, page, known, columns=columns // 2, width=width, key=class_name(label))
+            cards(
+                root,
+                page,
+                key=class_name(label),
+                columns=columns // 2,
+                width=width,
+                notes=_notes(page, known),
+                pickable=True,
+            )
 
 
 def cards(
     root: Path,
     films: pd.DataFrame,
-    known: pd.DataFrame | None = None,
     *,
     key: str,
     size: str = "small",
     columns: int | None = None,
     width: int | None = None,
+    notes: Sequence[str] | None = None,
+    pickable: bool = False,
 ) -> None:
-    """Films as cards; a card opens its film, its box has it compared.
+    """Films as cards; a card opens its film.
 
     Args:
         root: the folder that paths are relative to.
         films: few.
-        known: the facts of all films; the one that films are sorted by is shown.
         key: of this grid on the page.
         size: one of `SIZES`.
         columns, width: instead of those of the size.
+        notes: what is written below the name of each film, in Markdown.
+        pickable: whether each has a box that has it compared.
     """
     most, least = SIZES[size]
     pictures = gallery.thumbnails(root, films, **PICTURE, limits=settings.load().image_limits)
     cells = st.grid(columns or most, min_column_width=width or least, gap="small", key=key)
     compared = address.compared()
-    for place, (film, picture) in enumerate(zip(films.to_dict("records"), pictures, strict=True)):
+    shown = zip(films.to_dict("records"), pictures, notes or [""] * len(films), strict=True)
+    for place, (film, picture, note) in enumerate(shown):
         with cells.cell(), st.container(key=f"card-{key}-{place}", gap="xxsmall"):
             if picture.problem:
                 st.caption(f":material/broken_image: {escape(picture.problem)}")
             else:
                 st.image(picture.jpeg, width="stretch", alt=describe(film))
-            note = "" if known is None else _note(known.loc[films.index[place]])
             st.button(
                 _caption(film, note, short=size == "small"),
                 key=f"open-{key}-{place}",
@@ -92,7 +103,7 @@ def cards(
                 on_click=address.open_film,
                 args=(film["path"],),
             )
-            if known is not None:
+            if pickable:
                 _compare_box(film["path"], compared)
 
 
@@ -104,18 +115,22 @@ def describe(film: Mapping[Hashable, Any] | pd.Series) -> str:
 def _caption(film: Mapping[Hashable, Any], note: str, *, short: bool) -> str:
     badge = class_badge(film["label"], "" if short else film["subtype"])
     name = film_name(film["path"])
-    return f"{badge} :gray[:small[{name}]]" + (f"  \n:small[{note}]" if note else "")
+    return f"{badge} :gray[:small[{name}]]" + (f"  \n{note}" if note else "")
 
 
-def _note(known: pd.Series) -> str:
-    """What the films are sorted by, and whether the model disagrees."""
+def _notes(films: pd.DataFrame, known: pd.DataFrame) -> list[str]:
+    """Of each film what films are sorted by, and whether the model disagrees, a line each."""
     by, _ = order()
-    noted = []
-    if by in QUANTITIES and pd.notna(known.get(by)) and not address.number("draw"):
-        noted.append(f"{QUANTITIES[by].title} {QUANTITIES[by].describe(known[by])}")
-    if known.get("wrong", False) and address.wants_opinion():
-        noted.append(":material/report: model disagrees")
-    return " · ".join(noted)
+    written = QUANTITIES.get(by) if not address.number("draw") else None
+    notes = []
+    for facts in known.loc[films.index].to_dict("records"):
+        noted = []
+        if written is not None and pd.notna(facts.get(by)):
+            noted.append(f"{written.title} {written.describe(facts[by])}")
+        if facts.get("wrong", False) and address.wants_opinion():
+            noted.append(":material/report: model disagrees")
+        notes.append("  \n".join(f":small[{it}]" for it in noted))
+    return notes
 
 
 def _compare_box(path: str, compared: list[str]) -> None:

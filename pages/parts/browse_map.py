@@ -233,7 +233,9 @@ def _show_selected(root: Path, films: pd.DataFrame, opinions: Opinions) -> None:
     if len(selected) > SHOWN:
         number = st.pagination(-(-len(selected) // SHOWN), key="map-page", width="stretch")
     shown = selected.iloc[(number - 1) * SHOWN : number * SHOWN]
-    cards(root, shown, key="map-selected-films", columns=4)
+    probability = table.loc[shown.index, "probability"]
+    notes = [f":small[{100 * it:.1f} % pneumonia]" for it in probability]
+    cards(root, shown, key="map-selected-films", columns=4, notes=notes)
     if len(selected) > 1:
         st.caption("What the model answers most wrongly comes first.")
 

@@ -289,7 +289,7 @@ def doubted_labels(
         "was trained on these films has learnt from their labels, and is no independent witness.",
         remedy="Show them to somebody who reads films. Correct or leave out what is wrong; the "
         "cleaned list keeps them. For features that know no labels train the recipe `quick` from "
-        "ImageNet weights, and name that run with `--model`.",
+        "ImageNet weights, and choose that run to doubt the labels.",
         films=tuple(
             Film(
                 path=path,
