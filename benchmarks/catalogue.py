@@ -201,8 +201,8 @@ def main() -> None:
                 run(work, title, root, home)
             (root / "train" / "NORMAL" / "IM-99999-0001.jpeg").hardlink_to(films["NORMAL"][0])
             run("index", "reopened with one more file", root, home)
-        run("audit", "audit", root, home)
-        run("look", "", root, home)
+            run("audit", "audit", root, home)
+            run("look", "", root, home)
 
 
 def few_films(source: Path, folder: Path) -> dict[str, list[Path]]:
