@@ -96,6 +96,7 @@ def offer_all_films() -> None:
 
 # The page -------------------------------------------------------------------------------
 
+address.catch_up()
 with header("Browse"):
     switcher()
 dataset, catalog = require_dataset()

@@ -18,6 +18,9 @@ MOST_COMPARED = 4
 ON_ITS_WAY = 1.0
 """Seconds in which a browser has surely heard of a change of the address."""
 
+AT_ONCE = 0.5
+"""Seconds in which nobody goes back to where the address was: the browser has not heard yet."""
+
 FILTERS = ("split", "label", "subtype", "search", "patient", "source", "flag")
 """Names that a filter has in the address, beside those of `QUANTITIES`."""
 
@@ -71,32 +74,36 @@ def is_narrowed() -> bool:
 
 def put(**said: str | Sequence[str] | None) -> None:
     """Have the address say something; None takes it out."""
-    _catch_up()
+    _catch_up(ON_ITS_WAY)
     before = _everything()
     for name, text in said.items():
         if text:
             st.query_params[name] = text
         else:
             st.query_params.pop(name, None)
-    st.session_state["address-left"] = [*_just_left(), (time.monotonic(), before)]
+    st.session_state["address-left"] = [*_just_left(ON_ITS_WAY), (time.monotonic(), before)]
     st.session_state["address-said"] = _everything()
 
 
-def _catch_up() -> None:
+def catch_up() -> None:
     """Say again what was said last, where the browser has not heard of it yet.
 
-    With each click it sends the address that it knows. A click that comes at the heels of another,
-    such as one that also ends a search, would undo what that one said.
+    With each click, and on its own every few seconds, it sends the address that it knows. What it
+    sends at the heels of a click, such as one that also ends a search, would undo what that said.
     """
+    _catch_up(AT_ONCE)
+
+
+def _catch_up(within: float) -> None:
     now = _everything()
-    if any(now == left for _, left in _just_left()):
+    if any(now == left for _, left in _just_left(within)):
         st.query_params.from_dict(st.session_state["address-said"])
 
 
-def _just_left() -> list[tuple[float, dict[str, list[str]]]]:
+def _just_left(within: float) -> list[tuple[float, dict[str, list[str]]]]:
     """What the address said a moment ago, and when it ceased to."""
     left = st.session_state.get("address-left", [])
-    return [(moment, said) for moment, said in left if time.monotonic() - moment < ON_ITS_WAY]
+    return [(moment, said) for moment, said in left if time.monotonic() - moment < within]
 
 
 def _everything() -> dict[str, list[str]]:
@@ -153,7 +160,7 @@ def compared() -> list[str]:
 
 def pick(path: str, *, wanted: bool = True) -> None:
     """Have a film compared with the others, or no longer."""
-    _catch_up()
+    _catch_up(ON_ITS_WAY)
     others = [it for it in compared() if it != path]
     put(compare=[*others, path] if wanted else others)
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import browse_model
+from pages.parts import browse_address, browse_model
 from pneumo.datasets import catalog, kaggle, sample_set, sources
 from pneumo.datasets.sample_set import Counts
 from pneumo.inference.opinions import Opinions
@@ -91,6 +91,22 @@ def test_a_filter_starts_at_the_first_page(sample: Path) -> None:
     assert not app.exception
     assert len(films(app)) == 24
     assert app.session_state["page"] == 1
+    assert all("Pneumonia" in text for text in films(app))
+
+
+def test_an_address_that_the_browser_sends_too_late_undoes_nothing(
+    sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browse_address, "ON_ITS_WAY", 60)
+    monkeypatch.setattr(browse_address, "AT_ONCE", 60)
+    app = open_browse()
+    app.button_group(key="label").set_value("PNEUMONIA").run()
+    app.query_params.clear()  # sent before it had heard
+    app.run()
+    assert app.query_params["label"] == "Pneumonia"
+    app.query_params.clear()
+    app.button_group(key="split").set_value("test").run()
+    assert len(films(app)) == 12
     assert all("Pneumonia" in text for text in films(app))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from pages.parts.browse_address import AT_ONCE
 from tests.browser.test_viewer import PIXELS
 
 
@@ -69,6 +70,7 @@ def test_a_click_on_the_picture_opens_the_film_and_escape_closes_it(
     expect(toolbar).to_have_count(0)
     expect(page.locator(".st-key-toolbar")).to_contain_text("100 films")
     expect(page).not_to_have_url(re.compile(r"film="))
+    page.wait_for_timeout(1000 * AT_ONCE)  # nobody is quicker
     page.go_back()
     expect(toolbar).to_contain_text("4 of 100")
 
