@@ -58,11 +58,11 @@ def report_unreadable(catalog: pd.DataFrame) -> None:
             )
 
 
-def choose_view() -> str:
+def choose_view(catalog: pd.DataFrame) -> str:
     """What is shown of the films."""
     view = address.one_of("view", list(VIEWS)) or "films"
     st.session_state["view"] = view
-    compared = len(address.compared())
+    compared = int(catalog["path"].isin(address.compared()).sum())
     counted = VIEWS | ({"compare": f"Compare ({compared})"} if compared else {})
     st.segmented_control(
         "View",
@@ -113,7 +113,7 @@ film = address.value("film")
 asked_for = catalog.index[catalog["path"] == film]
 if film is not None and asked_for.empty:
     report_missing_film(film)
-view = "film" if len(asked_for) else choose_view()
+view = "film" if len(asked_for) else choose_view(catalog)
 if view == "audit":
     show_audit(dataset, catalog)
     st.stop()

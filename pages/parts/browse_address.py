@@ -45,7 +45,7 @@ def extent(name: str) -> Range | None:
         low, high = map(float, (value(name) or "").split(".."))
     except ValueError:
         return None
-    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+    return (low, high) if -math.inf < low <= high < math.inf else None
 
 
 def ranges() -> dict[str, Range]:

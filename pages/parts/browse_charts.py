@@ -54,7 +54,9 @@ def show_charts(catalog: pd.DataFrame, films: pd.DataFrame, known: pd.DataFrame)
     st.caption(
         f"Of the {len(films):,} films that fit the filters"
         + f", every one of {width:,} × {height:,} pixels" * one_size
-        + ". Click a bar, or draw a box among the marks, and the filters follow."
+        + ". Click a bar"
+        + ", or draw a box among the marks" * (not one_size)
+        + ", and the filters follow."
     )
     charts = st.grid(2, min_column_width=320, gap="large", key="charts")
     with charts.cell():

@@ -13,7 +13,7 @@ from pages.parts.frame import class_badge, class_name, escape, film_name
 from pneumo import settings
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import gallery
-from pneumo.datasets.facts import QUANTITIES
+from pneumo.datasets.facts import OF_MODEL, QUANTITIES
 
 PAGE = 24
 SIZES = {"small": (8, 108), "medium": (6, 165), "large": (4, 260)}  # most columns, least width
@@ -121,7 +121,8 @@ def _caption(film: Mapping[Hashable, Any], note: str, *, short: bool) -> str:
 def _notes(films: pd.DataFrame, known: pd.DataFrame) -> list[str]:
     """Of each film what films are sorted by, and whether the model disagrees, a line each."""
     by, _ = order()
-    written = QUANTITIES.get(by) if not address.number("draw") else None
+    unsaid = address.number("draw") or (by in OF_MODEL and not address.wants_opinion())
+    written = None if unsaid else QUANTITIES.get(by)
     notes = []
     for facts in known.loc[films.index].to_dict("records"):
         noted = []

@@ -184,8 +184,11 @@ def open_path(key: str) -> None:
         source = sources.at(Path(entered))
         if source.archive is None or not source.archive.is_file():
             sources.locate(source, settings.load())
-    except sources.OtherLayout:
-        choose(source)  # The page asks what its folders hold.
+    except sources.OtherLayout as other:
+        if mapping.find_folders(sources.folder_of(source, settings.load())):
+            choose(source)  # The page asks what its folders hold.
+        else:
+            st.session_state[f"{key}-problem"] = escape(f"{other} No folder in it holds one.")
     except (sources.DatasetUnavailable, OSError, RuntimeError) as problem:
         st.session_state[f"{key}-problem"] = escape(str(problem))
     else:

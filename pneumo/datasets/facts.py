@@ -59,8 +59,8 @@ FLAGS: Mapping[str, str] = {
 }
 """What may be odd about a film, by the name of its column."""
 
-OF_MODEL = ("scope", "wrong")
-"""Flags that are a model's opinion."""
+OF_MODEL = ("scope", "wrong", "probability", "confidence", "error")
+"""Flags and quantities that are a model's opinion."""
 
 
 def of(catalog: pd.DataFrame) -> pd.DataFrame:

@@ -166,6 +166,10 @@ def test_the_detail_view_tells_what_is_known(sample: Path) -> None:
     assert not app.exception
 
 
+def test_a_range_that_is_none_counts_as_not_said(sample: Path) -> None:
+    assert len(films(open_browse(side="900..100"))) == 24
+
+
 def test_normal_films_have_no_lesion_to_outline(sample: Path) -> None:
     film = sorted((sample / "train" / "NORMAL").iterdir())[0]
     app = open_browse(film=f"train/NORMAL/{film.name}")

@@ -159,15 +159,16 @@ def test_nothing_is_cut_off_on_a_telephone(page: Page, server: str) -> None:
     assert one["y"] == two["y"] and two["x"] + two["width"] <= 390  # side by side
 
 
-def test_a_folder_is_opened_and_another_layout_explained(
+def test_a_folder_is_opened_and_one_without_films_is_explained(
     page: Page, server: str, served_home: Path, sample_root: Path
 ) -> None:
     page.goto(f"{server}/browse")
     page.locator(".st-key-switcher button").first.click()
     page.locator(".st-key-folder input").fill(str(served_home))
     page.get_by_test_id("stBaseButton-secondaryFormSubmit").click()
+    # It holds no film that anybody could map: the form says so, and the data set stays.
     expect(page.get_by_role("alert")).to_contain_text("Expected radiographs")
-    page.locator(".st-key-switcher button").first.click()
+    expect(page.locator("[class*=st-key-open-films-]")).to_have_count(24)
     page.locator(".st-key-folder input").fill(str(sample_root))
     page.get_by_test_id("stBaseButton-secondaryFormSubmit").click()
     expect(page.locator(".st-key-switcher")).to_contain_text(sample_root.name)
