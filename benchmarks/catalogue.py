@@ -95,7 +95,7 @@ def shipped_predictor(installation: Settings) -> "Predictor":
     from pneumo.inference import bundle
     from pneumo.inference.predictor import Predictor
 
-    return Predictor(bundle.load(next(iter(bundle.folders(installation).values()))))
+    return Predictor(bundle.find(installation, bundle.DEFAULT_MODEL))
 
 
 def look(root: Path, home: Path) -> None:

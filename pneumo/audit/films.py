@@ -122,7 +122,7 @@ def measure_films(
         stores.append(store / f"features-{MODEL_INPUT_VERSION}-{source.digest[:16]}")
     parts = [list(_parts(folder)) for folder in stores]
     wanted = catalog.drop_duplicates("digest")[["path", "digest"]]
-    known = [wanted["digest"].isin(_joined(it).index) for it in parts]
+    known = [wanted["digest"].isin(set().union(*(part.index for part in it))) for it in parts]
     new = wanted[~np.logical_and.reduce(known)]
     done = len(wanted) - len(new)
     root = Path(catalog.attrs["root"])
