@@ -35,11 +35,16 @@ VIEWS = {
 def summary(catalog: pd.DataFrame) -> None:
     """Headline figures beside what the splits are made of."""
     per_class = catalog["label"].value_counts()
-    patients = catalog.groupby("label")["patient"].nunique()
+    patients = catalog[list(catalogs.PATIENT)].drop_duplicates()
     numbers, chart = st.columns([3, 7], gap="medium", vertical_alignment="center")
     with numbers, st.grid(2, min_column_width=110, gap="small"):
         st.metric("Films", f"{len(catalog):,}")
-        st.metric("Patients", f"{patients.sum():,}")
+        st.metric(
+            "Patients",
+            f"{len(patients):,}",
+            help="Names of patients, counted once in each split and class: whether a name that "
+            "occurs in two is one person, nobody knows.",
+        )
         for label in catalogs.LABELS:
             st.metric(class_badge(label), f"{per_class.get(label, 0):,}")
     with chart:

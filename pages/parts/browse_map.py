@@ -5,7 +5,6 @@ from collections.abc import Hashable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -15,6 +14,7 @@ from pages.parts.browse_grid import cards
 from pages.parts.browse_known import BY_IDENTITY
 from pages.parts.frame import class_badge, escape
 from pneumo import figures, settings
+from pneumo.datasets import facts
 from pneumo.datasets.catalog import LABELS
 from pneumo.inference import film_map
 from pneumo.inference.opinions import Opinions
@@ -165,14 +165,7 @@ def group(points: pd.DataFrame, by: str) -> pd.Series:
         return points["subtype"].str.capitalize().replace("Unknown", "Cause unknown")
     if by == "split":
         return points["split"].str.capitalize()
-    ill = points["label"] == "PNEUMONIA"
-    wrong = points["verdict"] != points["label"]
-    names = np.select(
-        [points["unsure"], wrong & ill, wrong],
-        ["Unsure", "Missed pneumonia", "False alarm"],
-        "Right",
-    )
-    return pd.Series(names, index=points.index)
+    return facts.answers(points["label"], points)
 
 
 def _words(points: pd.DataFrame) -> list[str]:

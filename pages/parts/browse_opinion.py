@@ -76,7 +76,8 @@ def show_opinion(opinion: Opinion, predictor: Predictor, film: pd.Series) -> Non
     prediction = opinion.prediction
     st.markdown(f"**{headline(prediction)}**")
     doubts = [*prediction.scope, *prediction.flags]
-    if prediction.verdict != film["label"]:
+    settled = not (prediction.scope or prediction.unsure)
+    if settled and prediction.verdict != film["label"]:
         doubts.append("The model disagrees with the label.")
     if opinion.learned:
         odd = " and finds it odd all the same" if prediction.scope else ""

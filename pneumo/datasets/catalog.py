@@ -34,6 +34,11 @@ COLUMNS = (
     "digest",
 )
 
+PATIENT = ("split", "label", "patient")
+"""Columns that tell patients apart. Names are unique within a label only, and whether a name that
+occurs in two splits is one person is unknown: where people are counted or shown together, it is
+two. Where that would be a risk, as in `splits`, it is one."""
+
 _SPLIT_OF_FOLDER = {name: name for name in SPLITS} | {"valid": "val", "validation": "val"}
 _SUBTYPES = {"bacteria": "bacterial", "virus": "viral"}
 _PNEUMONIA_NAME = re.compile(r"(?P<patient>person\d+)_(?P<cause>bacteria|virus)_\d+", re.IGNORECASE)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pneumo.datasets.catalog import PATIENT
+
 SMALL = 224
 """Pixels of the shorter side below which a film has less than a network reads."""
 
@@ -44,9 +46,9 @@ QUANTITIES: Mapping[str, Quantity] = {
     "kibibytes": Quantity(title="File size", unit="KiB"),
     "series": Quantity(title="Films of the patient"),
     "brightness": Quantity(title="Mean grey level", digits=1),
-    "probability": Quantity(title="Probability of pneumonia", digits=3),
-    "confidence": Quantity(title="Confidence of the model", digits=3),
-    "error": Quantity(title="Error of the model", digits=3),
+    "probability": Quantity(title="Probability of pneumonia", unit="%", digits=1),
+    "confidence": Quantity(title="Confidence of the model", unit="%", digits=1),
+    "error": Quantity(title="Error of the model", unit="%", digits=1),
 }
 """By the name of their column. All but the first four have to be found out first."""
 
@@ -55,12 +57,17 @@ FLAGS: Mapping[str, str] = {
     "copies": "Stored more than once, byte by byte",
     "audited": "Shows the same image as another, by the audit",
     "scope": "Outside what the model was trained on",
+    "unsure": "The model is unsure",
     "wrong": "The model disagrees with the label",
 }
 """What may be odd about a film, by the name of its column."""
 
-OF_MODEL = ("scope", "wrong", "probability", "confidence", "error")
+OF_MODEL = ("scope", "unsure", "wrong", "probability", "confidence", "error")
 """Flags and quantities that are a model's opinion."""
+
+OUT_OF_SCOPE, UNSURE = "Out of scope", "Unsure"
+FALSE_ALARM, MISSED = "False alarm", "Missed pneumonia"
+RIGHT, UNREAD = "Right", "Unread"
 
 
 def of(catalog: pd.DataFrame) -> pd.DataFrame:
@@ -82,7 +89,7 @@ def of(catalog: pd.DataFrame) -> pd.DataFrame:
     """
     folder, _, name = (part for _, part in catalog["path"].str.rpartition("/").items())
     side = np.minimum(catalog["width"], catalog["height"])
-    patients = catalog.groupby(["split", "label", "patient"], sort=False)["path"]
+    patients = catalog.groupby(list(PATIENT), sort=False)["path"]
     return pd.DataFrame(
         {
             "side": side,
@@ -99,26 +106,51 @@ def of(catalog: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def answers(labels: pd.Series, opinions: pd.DataFrame) -> pd.Series:
+    """How a model's answer about each film compares with its label.
+
+    A film is in one group only, the first that fits: a model that is asked about what it was not
+    trained on gives no verdict, and one that is unsure leaves it open.
+
+    Args:
+        labels: "NORMAL" or "PNEUMONIA".
+        opinions: of the same films, with the columns of `Opinions.table`: `verdict` ("" where the
+            film could not be read), `unsure` and `flagged`.
+
+    Returns: str, one of the groups that are named above.
+    """
+    verdict, ill = opinions["verdict"], labels == "PNEUMONIA"
+    groups = {
+        UNREAD: verdict == "",
+        OUT_OF_SCOPE: opinions["flagged"],
+        UNSURE: opinions["unsure"],
+        MISSED: (verdict != labels) & ill,
+        FALSE_ALARM: verdict != labels,
+    }
+    return pd.Series(np.select(list(groups.values()), list(groups), RIGHT), labels.index)
+
+
 def of_opinions(labels: pd.Series, opinions: pd.DataFrame) -> pd.DataFrame:
     """What a model adds to the facts.
 
     Args:
         labels: "NORMAL" or "PNEUMONIA".
-        opinions: of the same films: `probability` of PNEUMONIA, `verdict` ("" where the film could
-            not be read) and `flagged`, whether it is outside what the model was trained on.
+        opinions: as `answers` takes them, and `probability` of PNEUMONIA.
 
     Returns:
-        `probability`; `confidence`: the probability of the verdict; `error`: how far the
-        probability is from the label, 0 to 1; `wrong`, `scope`: see `FLAGS`.
+        In percent, `probability`; `confidence`: the probability of the verdict; `error`: how far
+        the probability is from the label. And `scope`, `unsure`, `wrong` (bool): see `FLAGS`.
     """
-    probability, verdict = opinions["probability"], opinions["verdict"]
+    probability = 100 * opinions["probability"]
+    group = answers(labels, opinions)
     return pd.DataFrame(
         {
             "probability": probability,
-            "confidence": probability.where(verdict == "PNEUMONIA", 1 - probability),
-            "error": (probability - (labels == "PNEUMONIA")).abs(),
-            "wrong": (verdict != labels) & (verdict != ""),
-            "scope": opinions["flagged"],
+            "confidence": probability.where(opinions["verdict"] == "PNEUMONIA", 100 - probability),
+            "error": (probability - 100 * (labels == "PNEUMONIA")).abs(),
+            "scope": group == OUT_OF_SCOPE,
+            "unsure": group == UNSURE,
+            "wrong": group.isin([MISSED, FALSE_ALARM]),
         }
     )
 
@@ -175,11 +207,11 @@ def series_of(facts: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         facts: of all films of the catalogue.
-        catalog: the films whose patients are counted.
+        catalog: the films whose patients are counted; see `catalog.PATIENT`.
 
     Returns: `label`, `series` and `patients`, ordered by the first two.
     """
-    patients = catalog[["split", "label", "patient"]].drop_duplicates()
+    patients = catalog[list(PATIENT)].drop_duplicates()
     series = facts.loc[patients.index, "series"]
     counted = patients.groupby(["label", series], observed=True).size()
     return counted.rename("patients").reset_index()

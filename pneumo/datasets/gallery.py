@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pneumo import radiograph
+from pneumo.datasets.catalog import PATIENT
 from pneumo.settings import ImageLimits
 
 
@@ -73,14 +74,8 @@ def shuffle(catalog: pd.DataFrame, *, seed: int) -> pd.DataFrame:
 
 
 def of_the_same_patient(catalog: pd.DataFrame, film: pd.Series) -> pd.DataFrame:
-    """The other films of a film's patient, in its split.
-
-    Names of patients are unique within a label only, and whether numbering starts anew in
-    another split is unknown.
-    """
-    same = np.logical_and.reduce(
-        [catalog[column] == film[column] for column in ("split", "label", "patient")]
-    )
+    """The other films of a film's patient, see `catalog.PATIENT`."""
+    same = np.logical_and.reduce([catalog[column] == film[column] for column in PATIENT])
     return catalog[same & (catalog["path"] != film["path"])]
 
 

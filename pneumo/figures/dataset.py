@@ -40,6 +40,7 @@ MAP_LOOKS: dict[str, dict[str, tuple[str, str]]] = {
         "Unsure": ("#B8860B", "diamond"),
         "False alarm": (NORMAL, "x"),
         "Missed pneumonia": (PNEUMONIA, "triangle-down"),
+        "Out of scope": ("#B565C9", "square"),
     },
 }
 """Colour and symbol of the groups of each map, the lowest first."""

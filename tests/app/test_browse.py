@@ -306,7 +306,12 @@ def test_what_a_model_says_of_all_films_sorts_and_flags_them(
         ill = films["label"] == "PNEUMONIA"
         probability = ill.astype(float).mask(films.index == 2, 0.95)
         table = pd.DataFrame(
-            {"probability": probability, "verdict": films["label"], "flagged": films.index == 5}
+            {
+                "probability": probability,
+                "verdict": films["label"],
+                "unsure": films.index == 7,
+                "flagged": films.index == 5,
+            }
         )
         table.loc[2, "verdict"] = "PNEUMONIA"
         features = np.arange(len(films), dtype=np.float32)[:, np.newaxis]
@@ -320,11 +325,13 @@ def test_what_a_model_says_of_all_films_sorts_and_flags_them(
     app.selectbox(key="sort").set_value("error").run()
     assert not app.exception
     assert in_order[2].split("]]")[0] in films(app)[0]  # the largest error first
-    assert "0.950" in films(app)[0] and "disagrees" in films(app)[0]
+    assert "95.0 %" in films(app)[0] and "disagrees" in films(app)[0]
     (wrong,) = films(open_browse(flag="wrong"))
     assert "disagrees" in wrong
     (outside,) = films(open_browse(flag="scope"))
     assert outside == in_order[5]
+    (unsure,) = films(open_browse(flag="unsure"))
+    assert unsure == in_order[7]
 
 
 # Films to compare -----------------------------------------------------------------------

@@ -124,16 +124,3 @@ def test_what_has_no_place_is_said(
     page = open_page("browse", view="map")
     until(page, lambda page: page.get("plotly_chart"))
     assert "30 of the 124 films are on it: at most 30 of a data set" in words(page)
-
-
-def test_verdicts_in_four_groups() -> None:
-    points = pd.DataFrame(
-        {
-            "label": ["NORMAL", "NORMAL", "PNEUMONIA", "PNEUMONIA", "NORMAL"],
-            "verdict": ["NORMAL", "PNEUMONIA", "NORMAL", "PNEUMONIA", "PNEUMONIA"],
-            "unsure": [False, False, False, False, True],
-        }
-    )
-    assert list(browse_map.group(points, "verdict")) == [
-        *("Right", "False alarm", "Missed pneumonia", "Right", "Unsure")
-    ]

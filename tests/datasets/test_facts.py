@@ -97,20 +97,32 @@ def test_patients_are_counted_once_by_all_their_films() -> None:
     }
 
 
+OPINIONS = pd.DataFrame(
+    {
+        "probability": [0.25, 0.875, 0.75, 0.125, 0.5, 0.625, np.nan],
+        "verdict": [*("NORMAL", "PNEUMONIA", "PNEUMONIA"), *("NORMAL", "PNEUMONIA", "PNEUMONIA"), ""],
+        "unsure": [False, False, False, False, True, True, False],
+        "flagged": [False, False, False, False, False, True, False],
+    }
+)
+LABELS = pd.Series([*("NORMAL", "NORMAL", "PNEUMONIA", "PNEUMONIA"), *("NORMAL",) * 2, "PNEUMONIA"])
+
+
+def test_a_film_is_in_one_group_of_answers_only() -> None:
+    assert list(facts.answers(LABELS, OPINIONS)) == [
+        *("Right", "False alarm", "Right", "Missed pneumonia", "Unsure", "Out of scope", "Unread")
+    ]
+
+
 def test_what_a_model_adds() -> None:
-    opinions = pd.DataFrame(
-        {
-            "probability": [0.2, 0.9, 0.75, np.nan],
-            "verdict": ["NORMAL", "PNEUMONIA", "PNEUMONIA", ""],
-            "flagged": [False, True, False, False],
-        }
-    )
-    labels = pd.Series(["NORMAL", "NORMAL", "PNEUMONIA", "PNEUMONIA"])
-    added = facts.of_opinions(labels, opinions)
-    assert added["confidence"].tolist()[:3] == [0.8, 0.9, 0.75]
-    assert added["error"].tolist()[:3] == [0.2, 0.9, 0.25]
-    assert added["wrong"].tolist() == [False, True, False, False]  # the last has no answer
-    assert added["scope"].tolist() == [False, True, False, False]
+    added = facts.of_opinions(LABELS, OPINIONS)
+    assert added["probability"].tolist()[:6] == [25, 87.5, 75, 12.5, 50, 62.5]
+    assert added["confidence"].tolist()[:6] == [75, 87.5, 75, 87.5, 50, 62.5]
+    assert added["error"].tolist()[:6] == [25, 87.5, 25, 87.5, 50, 62.5]
+    # No verdict, no disagreement: unsure, out of scope, unread.
+    assert added["wrong"].tolist() == [False, True, False, True, False, False, False]
+    assert added["unsure"].tolist() == [False] * 4 + [True, False, False]
+    assert added["scope"].tolist() == [False] * 5 + [True, False]
 
 
 def test_a_quantity_describes_its_values() -> None:
