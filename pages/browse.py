@@ -6,19 +6,21 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import browse_address as address
-from pages.parts.browse_audit import show_audit
+from pages.parts.browse_audit import films_of_finding, show_audit
 from pages.parts.browse_charts import show_charts, show_composition
-from pages.parts.browse_compare import show_compare
+from pages.parts.browse_compare import films_to_compare, show_compare
 from pages.parts.browse_film import show_film
 from pages.parts.browse_filters import choose_films, chosen_films
 from pages.parts.browse_grid import show_classes, show_grid
 from pages.parts.browse_known import facts_of
-from pages.parts.browse_map import show_map
+from pages.parts.browse_map import films_beside_map, show_map
 from pages.parts.browse_model import opinions_of_model
 from pages.parts.datasets import has_changed, require_dataset, switcher
 from pages.parts.frame import class_badge, escape, header, require_frame
+from pages.parts.scroll import follow_scroll
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import facts
+from pneumo.inference.opinions import Opinions
 
 require_frame()
 
@@ -63,9 +65,8 @@ def report_unreadable(catalog: pd.DataFrame) -> None:
             )
 
 
-def choose_view(catalog: pd.DataFrame) -> str:
+def choose_view(view: str, catalog: pd.DataFrame) -> None:
     """What is shown of the films."""
-    view = address.one_of("view", list(VIEWS)) or "films"
     st.session_state["view"] = view
     compared = int(catalog["path"].isin(address.compared()).sum())
     counted = VIEWS | ({"compare": f"Compare ({compared})"} if compared else {})
@@ -80,7 +81,21 @@ def choose_view(catalog: pd.DataFrame) -> str:
         on_change=address.take,
         args=("view", lambda chosen: None if chosen == "films" else chosen, address.put_filter),
     )
-    return view
+
+
+def films_around(
+    view: str, catalog: pd.DataFrame, known: pd.DataFrame, opinions: Opinions | None
+) -> pd.DataFrame:
+    """The films among which one was opened, in the order in which a view lists them."""
+    match view:
+        case "compare":
+            return films_to_compare(catalog)
+        case "audit":
+            return films_of_finding(catalog)
+        case "map":
+            return films_beside_map(catalog, chosen_films(catalog, known), opinions)
+        case _:
+            return chosen_films(catalog, known)
 
 
 def report_missing_film(path: str) -> None:
@@ -114,39 +129,44 @@ if dataset.synthetic:
         ":material/science: These films are synthetic: computed from a model of the chest, "
         "not taken of patients."
     )
-film = address.value("film")
+view = address.one_of("view", list(VIEWS)) or "films"
+film = address.value("film") or ""
 asked_for = catalog.index[catalog["path"] == film]
-if film is not None and asked_for.empty:
-    report_missing_film(film)
-view = "film" if len(asked_for) else choose_view(catalog)
-if view == "audit":
-    show_audit(dataset, catalog)
-    st.stop()
-if view in ("films", "charts"):
-    summary(catalog)
-    report_unreadable(catalog)
+follow_scroll(film=film, within=view)
+if asked_for.empty:
+    if film:
+        report_missing_film(film)
+    choose_view(view, catalog)
+    if view == "audit":
+        show_audit(dataset, catalog)
+        st.stop()
+    if view in ("films", "charts"):
+        summary(catalog)
+        report_unreadable(catalog)
 
 # What the model says of all films decides which are shown, and is asked for below the filters.
 first, below = st.container(), st.container()
 opinions = None
-if view != "compare":
+if len(asked_for) or view != "compare":
     with below:
         opinions = opinions_of_model(catalog, root)
 known = facts_of(catalog)
 if opinions is not None:
     known = known.join(facts.of_opinions(catalog["label"], opinions.table))
 
+if len(asked_for):
+    with first:
+        films = films_around(view, catalog, known, opinions)
+        show_film(root, catalog, known, films, int(asked_for[0]), opinions, back_to=VIEWS[view])
+    st.stop()
 with first:
-    if view == "film":
-        films = chosen_films(catalog, known)
-        show_film(root, catalog, known, films, int(asked_for[0]), opinions)
-    elif view == "compare":
+    if view == "compare":
         show_compare(root, catalog)
-    else:
-        films = choose_films(catalog, known)
-        if films.empty:
-            offer_all_films()
-            view = ""
+        st.stop()
+    films = choose_films(catalog, known)
+    if films.empty:
+        offer_all_films()
+        st.stop()
 match view:
     case "films":
         show_grid(root, films, known)

@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from pneumo.datasets.facts import QUANTITIES, Range
+from pneumo.inference.film_map import Outline
 
 MOST_COMPARED = 4
 
@@ -57,6 +58,19 @@ def number(name: str, *, default: int = 0) -> int:
     """A whole number that is not negative."""
     said = value(name) or ""
     return int(said) if said.isdecimal() and len(said) < 10 else default
+
+
+def outlines() -> list[Outline]:
+    """What is drawn round on the map, corner by corner, such as `-1.5_2~3_4.25~0_-7`."""
+    found = []
+    for said in st.query_params.get_all("area"):
+        try:
+            corners = [(float(x), float(y)) for x, y in (it.split("_") for it in said.split("~"))]
+        except ValueError:
+            continue
+        if len(corners) > 2 and all(math.isfinite(place) for it in corners for place in it):
+            found.append(tuple(corners))
+    return found
 
 
 def wants_opinion() -> bool:
@@ -110,7 +124,7 @@ def _everything() -> dict[str, list[str]]:
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
-def put_filter(**said: str | None) -> None:
+def put_filter(**said: str | Sequence[str] | None) -> None:
     """Change filters or order; another selection starts at its first page."""
     put(**said, page=None)
 
@@ -118,6 +132,11 @@ def put_filter(**said: str | None) -> None:
 def as_range(extent: Range | None) -> str | None:
     """A range as the address has it."""
     return None if extent is None else f"{extent[0]:.6g}..{extent[1]:.6g}"
+
+
+def as_outline(outline: Outline) -> str:
+    """What is drawn round, as the address has it."""
+    return "~".join(f"{x:.4g}_{y:.4g}" for x, y in outline)
 
 
 def reset() -> None:
@@ -132,7 +151,7 @@ def forget() -> None:
 
 
 def open_film(path: str | None) -> None:
-    """Show a film large, or none."""
+    """Show a film large, or none; the rest stays, so that it is clear among which films it is."""
     put(film=path)
 
 

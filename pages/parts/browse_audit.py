@@ -1,8 +1,9 @@
 """The audit of a data set on the Browse page: what was found, the films behind it, remedies."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts import work
-from pages.parts.browse_grid import PICTURE, describe
+from pages.parts.browse_grid import PICTURE, choose_page, describe
 from pages.parts.browse_known import BY_IDENTITY, last_audited
 from pages.parts.datasets import undo_split
 from pages.parts.frame import class_badge, escape, film_name
@@ -20,7 +21,7 @@ from pneumo import figures, settings
 from pneumo.audit import record, report
 from pneumo.audit.examine import examine
 from pneumo.audit.films import READING, features_of
-from pneumo.audit.findings import SEVERITIES, SHORTCUT, Film, Finding, Severity
+from pneumo.audit.findings import SEVERITIES, SHORTCUT, Film, Finding, Severity, in_pages
 from pneumo.audit.probes import Probe
 from pneumo.audit.record import Audit
 from pneumo.datasets import gallery, sources, splits
@@ -31,7 +32,7 @@ NOBODY = "Nobody"
 """Who doubts labels where no model is to."""
 
 SHOWN = 12
-"""Films behind a finding that are shown at once."""
+"""Films behind a finding that are shown at once, unless a group has more."""
 
 SIGNS: dict[Severity, tuple[str, str]] = {
     "serious": ("red", ":material/error:"),
@@ -73,15 +74,42 @@ def show_audit(dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
         _offer_split(catalog, audit)
 
 
+def films_of_finding(catalog: pd.DataFrame) -> pd.DataFrame:
+    """The films behind the finding that the address names, in their order."""
+    try:
+        witness = _witness()
+    except bundle.BundleError:
+        witness = None
+    audit = _known(catalog, witness.digest if witness else "")
+    code = address.value("finding")
+    films = [it.films for it in audit.findings if it.code == code] if audit else []
+    by_path = catalog.set_index("path", drop=False)
+    paths = dict.fromkeys(film.path for film in chain.from_iterable(films))
+    return by_path.loc[[path for path in paths if path in by_path.index]]
+
+
 # Auditing -------------------------------------------------------------------------------
 
 
+def _offered_witnesses() -> list[str]:
+    return [*bundle.folders(settings.load()), NOBODY]
+
+
+def _witness() -> Bundle | None:
+    """The model of the address whose features doubt the labels; None where none is to.
+
+    Raises:
+        BundleError: it is damaged.
+    """
+    offered = _offered_witnesses()
+    name = address.one_of("witness", offered) or offered[0]
+    return None if name == NOBODY else read_bundle(bundle.folders(settings.load())[name])
+
+
 def _choose_witness() -> Bundle | None:
-    """The model whose features doubt the labels; None where none is to, or it is damaged."""
-    folders = bundle.folders(settings.load())
-    offered = [*folders, NOBODY]
-    chosen = address.one_of("witness", offered) or offered[0]
-    st.session_state["witness"] = chosen
+    """The same, where it can be chosen, and None where it is damaged."""
+    offered = _offered_witnesses()
+    st.session_state["witness"] = address.one_of("witness", offered) or offered[0]
     left, right = st.columns([3, 9], gap="medium", vertical_alignment="bottom")
     left.selectbox(
         "Labels are doubted by",
@@ -92,13 +120,13 @@ def _choose_witness() -> Bundle | None:
         args=("witness", lambda name: None if name == offered[0] else name),
     )
     with right:
-        if chosen == NOBODY:
-            st.caption("The audit looks for everything else.")
-            return None
         try:
-            model = read_bundle(folders[chosen])
+            model = _witness()
         except bundle.BundleError as damaged:
             st.error(escape(str(damaged)), icon=":material/error:")
+            return None
+        if model is None:
+            st.caption("The audit looks for everything else.")
             return None
         st.caption(
             f"{escape(model.card.name)} was trained on {escape(model.card.data['name'])}. Of films "
@@ -183,13 +211,11 @@ def _show_finding(catalog: pd.DataFrame, finding: Finding) -> None:
     """A finding; opened, it says why it matters, what to do, and shows the films behind it."""
     colour, sign = SIGNS[finding.severity]
     key = f"finding-{finding.code}"
-    # A page that shows a film forgets its widgets; what was open is open on the way back.
-    opened: set[str] = st.session_state.setdefault("audit-opened", set())
-    st.session_state[key] = finding.code in opened
+    st.session_state[key] = address.value("finding") == finding.code
     expander = st.expander(
         f":{colour}-badge[{sign} {finding.severity.capitalize()}] {finding.title}",
         key=key,
-        on_change=_remember_opened,
+        on_change=_open_finding,
         args=(finding.code,),
     )
     if not expander.open:
@@ -204,34 +230,36 @@ def _show_finding(catalog: pd.DataFrame, finding: Finding) -> None:
             _show_films(catalog, finding)
 
 
-def _remember_opened(code: str) -> None:
-    opened: set[str] = st.session_state["audit-opened"]
-    (opened.add if st.session_state[f"finding-{code}"] else opened.discard)(code)
+def _open_finding(code: str) -> None:
+    """One finding is open at a time: the address says which."""
+    address.put_filter(finding=code if st.session_state[f"finding-{code}"] else None)
 
 
 def _show_films(catalog: pd.DataFrame, finding: Finding) -> None:
     """The films behind a finding, a page at a time; those that belong together in a frame."""
+    pages = in_pages(finding.films, most=SHOWN)
     number = 1
-    if len(finding.films) > SHOWN:
+    if len(pages) > 1:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"{len(finding.films):,} films", width="content")
-            pages = -(-len(finding.films) // SHOWN)
-            number = st.pagination(pages, key=f"page-{finding.code}", width="stretch")
-    shown = finding.films[(number - 1) * SHOWN : number * SHOWN]
-    rows = catalog[catalog["path"].isin([film.path for film in shown])]
+            number = choose_page(len(pages))
+    shown = pages[number - 1]
+    paths = [film.path for film in chain.from_iterable(shown)]
+    rows = catalog[catalog["path"].isin(paths)]
     limits = settings.load().image_limits
     pictures = gallery.thumbnails(Path(catalog.attrs["root"]), rows, **PICTURE, limits=limits)
     by_path = dict(
         zip(rows["path"], zip(rows.to_dict("records"), pictures, strict=True), strict=True)
     )
     with st.container(horizontal=True, gap="small", key=f"films-{finding.code}"):
-        for group, films in groupby(shown, key=lambda film: film.group):
-            if not group:
-                for film in films:
-                    _show_film(film, *by_path[film.path], code=finding.code)
-                continue
-            with st.container(border=True, horizontal=True, width="content", gap="small"):
-                for film in films:
+        for group in shown:
+            framed = group[0].group > 0
+            with (
+                st.container(border=True, horizontal=True, width="content", gap="small")
+                if framed
+                else nullcontext()
+            ):
+                for film in group:
                     _show_film(film, *by_path[film.path], code=finding.code)
 
 
@@ -342,21 +370,27 @@ def _offer_split(catalog: pd.DataFrame, audit: Audit) -> None:
             )
             return
         st.markdown("**Split anew**")
-        shares = ", ".join(f"{share:.0%} `{name}`" for name, share in splits.SHARES.items())
-        st.caption(
-            f"Deals all films to {shares}, and leaves patients and duplicates on one side. From "
-            "then on all pages and commands use it. Figures on it compare with nobody's on the "
-            "data set's own split, and models made before have learned from some of the new "
-            "`test`: they are not measured on it."
-        )
-        st.button(
-            "Use a re-split grouped by patients and duplicates",
-            icon=":material/call_split:",
-            key="resplit",
-            width="stretch",
-            on_click=_use_split,
-            args=(catalog, audit),
-        )
+        st.caption("With patients and duplicates on one side.")
+        with st.popover(
+            "Split anew", icon=":material/call_split:", width="stretch", key="resplit-asked"
+        ):
+            shares = ", ".join(f"{share:.0%} `{name}`" for name, share in splits.SHARES.items())
+            st.markdown(
+                f"**All films are dealt to {shares}.** From then on all pages and commands use "
+                "this split, until you go back to the data set's own."
+            )
+            st.markdown(
+                "Figures on it compare with nobody's on the data set's own split. Models made "
+                "before have learned from some of the new `test`: they are not measured on it."
+            )
+            st.button(
+                "Split anew",
+                icon=":material/call_split:",
+                type="primary",
+                key="resplit",
+                on_click=_use_split,
+                args=(catalog, audit),
+            )
         problem = st.session_state.pop("resplit-problem", "")
         if problem:
             st.error(escape(problem), icon=":material/error:")

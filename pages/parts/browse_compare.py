@@ -18,11 +18,16 @@ from pages.parts.viewer import ViewedFilm, show_films
 from pneumo import radiograph
 
 
-def show_compare(root: Path, catalog: pd.DataFrame) -> None:
-    """The films that were picked."""
+def films_to_compare(catalog: pd.DataFrame) -> pd.DataFrame:
+    """The films that were picked, by path, in the order in which they were."""
     paths = address.compared()
     films = catalog[catalog["path"].isin(paths)].set_index("path", drop=False)
-    films = films.loc[[path for path in paths if path in films.index]]
+    return films.loc[[path for path in paths if path in films.index]]
+
+
+def show_compare(root: Path, catalog: pd.DataFrame) -> None:
+    """The films that were picked."""
+    films = films_to_compare(catalog)
     if films.empty:
         with st.container(border=True, horizontal_alignment="center"):
             st.markdown("**No film is picked yet**", width="content")

@@ -35,17 +35,20 @@ def show_film(
     films: pd.DataFrame,
     row: int,
     opinions: Opinions | None,
+    *,
+    back_to: str,
 ) -> None:
-    """A film in the place of the grid.
+    """A film in the place of the list that it was opened from.
 
     Args:
         known: the facts of all films of the catalogue.
-        films: that are looked at, in their order.
+        films: of that list, in their order.
         row: of the film in the catalogue.
         opinions: of the chosen model; None where it has not been asked about all films.
+        back_to: name of the list.
     """
     film, of_film = catalog.iloc[row], known.iloc[row]
-    _toolbar(films, film)
+    _toolbar(films, film, back_to)
     view, facts = st.columns([9, 4], gap="medium")
     with facts, st.container(border=True):
         _label(film)
@@ -82,13 +85,13 @@ def show_film(
     _beside(root, catalog, row, shown, opinions, predictor, opinion)
 
 
-def _toolbar(films: pd.DataFrame, film: pd.Series) -> None:
-    """Back to the films, and to those before and after this one among them."""
+def _toolbar(films: pd.DataFrame, film: pd.Series, back_to: str) -> None:
+    """Back to the list, and to the films before and after this one on it."""
     (found,) = np.nonzero((films["path"] == film["path"]).to_numpy())
     with st.container(horizontal=True, vertical_alignment="center", key="film-toolbar"):
         st.button(
-            "Back to the films",
-            icon=":material/grid_view:",
+            f"Back to {back_to.lower()}",
+            icon=":material/arrow_back:",
             key="back",
             shortcut="Esc",
             on_click=address.open_film,
@@ -164,7 +167,7 @@ def _links(film: pd.Series, known: pd.Series) -> None:
         st.switch_page("pages/predict.py", query_params={"film": film["path"]})
     if known["series"] > 1:
         st.button(
-            f"All {known['series']} films of this patient",
+            f"All {known['series']} films of this patient in {film['split']}",
             icon=":material/person:",
             key="of-patient",
             on_click=_only_patient,
@@ -206,7 +209,7 @@ def _beside(
         )
         same = gallery.of_the_same_patient(catalog, film)
         if not same.empty:
-            st.markdown(f"**{len(same)} more of this patient**")
+            st.markdown(f"**{len(same)} more of this patient in {film['split']}**")
             cards(root, same[:BESIDE], key="same", columns=3)
     with left:
         if opinions is not None:

@@ -31,7 +31,7 @@ def show_grid(root: Path, films: pd.DataFrame, known: pd.DataFrame) -> None:
         st.markdown(f"**{len(films):,}** {'film' if len(films) == 1 else 'films'}", width="content")
         choose_order(known)
         size = _choose_size()
-        number = _choose_page(len(films), of=PAGE)
+        number = choose_page(pages_of(len(films), each=PAGE))
     page = films.iloc[(number - 1) * PAGE : number * PAGE]
     cards(root, page, key="films", size=size, notes=_notes(page, known), pickable=True)
 
@@ -43,7 +43,7 @@ def show_classes(root: Path, films: pd.DataFrame, known: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
         choose_order(known)
         size = _choose_size()
-        number = _choose_page(max(map(len, of_class.values())), of=each)
+        number = choose_page(pages_of(max(map(len, of_class.values())), each=each))
     columns, width = SIZES[size]
     sides = st.grid(2, min_column_width=150, gap="medium", key="classes")
     for label, shown in of_class.items():
@@ -164,9 +164,8 @@ def _choose_size() -> str:
     return size
 
 
-def _choose_page(films: int, *, of: int) -> int:
-    """Which page of so many films is shown."""
-    pages = max(1, -(-films // of))
+def choose_page(pages: int) -> int:
+    """Which of so many pages is shown."""
     number = min(max(address.number("page", default=1), 1), pages)
     st.session_state["page"] = number
     st.pagination(
@@ -177,3 +176,8 @@ def _choose_page(films: int, *, of: int) -> int:
         args=("page", lambda chosen: None if chosen == 1 else str(chosen)),
     )
     return number
+
+
+def pages_of(films: int, *, each: int) -> int:
+    """How many pages so many films fill."""
+    return max(1, -(-films // each))

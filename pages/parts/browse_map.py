@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts import work
-from pages.parts.browse_grid import cards
+from pages.parts.browse_grid import cards, choose_page, pages_of
 from pages.parts.browse_known import BY_IDENTITY
 from pages.parts.frame import class_badge, escape
 from pneumo import figures, settings
@@ -56,10 +56,21 @@ def show_map(
         _show_chart(points, by)
     with right:
         if points["selected"].any():
-            _show_selected(root, films, opinions)
+            _show_selected(root, _selected(points))
         else:
-            _show_outliers(root, films, opinions)
+            _show_outliers(root, _outliers(points))
     _explain(films, points, opinions)
+
+
+def films_beside_map(
+    catalog: pd.DataFrame, films: pd.DataFrame, opinions: Opinions | None
+) -> pd.DataFrame:
+    """The films that are listed beside the map, in their order; see `show_map`."""
+    places = None if opinions is None else _known_places(catalog, opinions)
+    if opinions is None or places is None:
+        return films[:0]
+    points = _points(films, opinions, places)
+    return _selected(points) if points["selected"].any() else _outliers(points)
 
 
 # Making it ------------------------------------------------------------------------------
@@ -70,7 +81,7 @@ def _require_places(catalog: pd.DataFrame, root: Path, opinions: Opinions) -> pd
     name = f"map {opinions.key} {root}"
     if work.follow(name, doing="Drawing the map", unit="steps"):
         return None
-    places = _cached(catalog, opinions, film_map.stamp(settings.load()))[0]
+    places = _known_places(catalog, opinions)
     if places is not None:
         return places
     before = work.last(name)
@@ -96,6 +107,11 @@ def _begin(name: str, catalog: pd.DataFrame, opinions: Opinions) -> None:
     )
 
 
+def _known_places(catalog: pd.DataFrame, opinions: Opinions) -> pd.DataFrame | None:
+    places, *_ = _cached(catalog, opinions, film_map.stamp(settings.load()))
+    return places
+
+
 @st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)
 def _cached(
     catalog: pd.DataFrame, opinions: Opinions, stamp: int
@@ -107,12 +123,28 @@ def _cached(
 
 
 def _points(films: pd.DataFrame, opinions: Opinions, places: pd.DataFrame) -> pd.DataFrame:
-    """The films that are looked at and have a place: the catalogue, x, y and the opinions."""
+    """The films that are looked at and have a place: the catalogue, x, y and the opinions.
+
+    Beside these, whether each is among the farthest from the training films, and whether it is
+    selected: it lies within an outline of the address, or is named by it.
+    """
     points = films.join(places, how="inner").join(opinions.table)
-    return points.assign(
-        farthest=points.index.isin(_outliers(films, opinions).index),
-        selected=points["path"].isin(st.session_state.get("map-selected", [])),
-    )
+    selected = points["path"].isin(st.query_params.get_all("marked"))
+    for outline in address.outlines():
+        selected |= film_map.inside(points, outline)
+    return points.assign(farthest=points.index.isin(_outliers(points).index), selected=selected)
+
+
+def _selected(points: pd.DataFrame) -> pd.DataFrame:
+    """The selected films, the most wrongly answered first."""
+    selected = points[points["selected"]]
+    error = (selected["probability"] - (selected["label"] == "PNEUMONIA")).abs()
+    return selected.loc[error.sort_values(ascending=False, kind="stable").index]
+
+
+def _outliers(points: pd.DataFrame) -> pd.DataFrame:
+    """The films whose features lie farthest from those of the training films."""
+    return points.loc[points["distance"].nlargest(OUTLIERS).index]
 
 
 def _choose_colour() -> str:
@@ -132,16 +164,25 @@ def _choose_colour() -> str:
 
 
 def _show_chart(points: pd.DataFrame, by: str) -> None:
-    """The map itself; what is selected on it is kept in the session."""
+    """The map itself; what is selected on it is said in the address."""
     drawn = points.assign(group=group(points, by), words=_words(points))
     key = f"map-{st.session_state.setdefault('map-turn', 0)}"
 
     def select() -> None:
-        chosen = st.session_state[key]["selection"]["points"]
-        paths = list(dict.fromkeys(it["customdata"][0] for it in chosen if "customdata" in it))
-        if paths:  # a chart that leaves the page lets go of its selection: the session does not
-            st.session_state["map-selected"] = paths
-            st.session_state["map-page"] = 1
+        selection = st.session_state[key]["selection"]
+        areas = [
+            film_map.simplified(tuple(zip(lasso["x"], lasso["y"], strict=True)))
+            for lasso in selection["lasso"]
+        ]
+        for box in selection["box"]:
+            (left, right), (bottom, top) = box["x"], box["y"]
+            areas.append(((left, bottom), (right, bottom), (right, top), (left, top)))
+        clicked = [it["customdata"][0] for it in selection["points"] if "customdata" in it]
+        if areas or clicked:  # a chart that leaves the page lets go of its selection
+            address.put_filter(
+                area=[address.as_outline(it) for it in areas],
+                marked=[] if areas else list(dict.fromkeys(clicked)),
+            )
 
     counts = ", ".join(
         f"{count:,} {group}" for group, count in drawn["group"].value_counts().items()
@@ -175,11 +216,15 @@ def _words(points: pd.DataFrame) -> list[str]:
 
 def _word(film: dict[Hashable, Any]) -> str:
     cause = f", {film['subtype']}" if film["subtype"] in ("bacterial", "viral") else ""
-    return (
+    words = (
         f"{html.escape(PurePosixPath(film['path']).name)}<br>"
-        f"{film['label'].capitalize()}{cause}, {film['split']}<br>"
-        f"Model: {'unsure, leans to ' if film['unsure'] else ''}{film['verdict'].lower()}, "
-        f"probability of pneumonia {100 * film['probability']:.1f} %"
+        f"{film['label'].capitalize()}{cause}, {film['split']}"
+    )
+    if film["flagged"]:
+        return f"{words}<br>Model: out of scope"
+    return (
+        f"{words}<br>Model: {'unsure, leans to ' if film['unsure'] else ''}"
+        f"{film['verdict'].lower()}, probability of pneumonia {100 * film['probability']:.1f} %"
     )
 
 
@@ -202,19 +247,16 @@ def _explain(films: pd.DataFrame, points: pd.DataFrame, opinions: Opinions) -> N
 # Beside it ------------------------------------------------------------------------------
 
 
-def _show_selected(root: Path, films: pd.DataFrame, opinions: Opinions) -> None:
-    """The films that were drawn round, the most wrongly answered first."""
-    selected = films[films["path"].isin(st.session_state.get("map-selected", []))]
-    table = opinions.table.loc[selected.index]
-    error = (table["probability"] - (selected["label"] == "PNEUMONIA")).abs()
-    selected = selected.loc[error.sort_values(ascending=False, kind="stable").index]
-    wrong = (table["verdict"] != films["label"][table.index]) & ~table["unsure"]
+def _show_selected(root: Path, selected: pd.DataFrame) -> None:
+    """The films that were drawn round, as many as a page holds."""
     counted = [
         f"{class_badge(label)} {count:,}"
         for label in LABELS
         if (count := int((selected["label"] == label).sum()))
     ]
-    counted += [f"{wrong.sum():,} wrong", f"{table['unsure'].sum():,} unsure"]
+    answers = facts.answers(selected["label"], selected).value_counts()
+    wrong = answers.get(facts.MISSED, 0) + answers.get(facts.FALSE_ALARM, 0)
+    counted += [f"{wrong:,} wrong", f"{answers.get(facts.UNSURE, 0):,} unsure"]
     with st.container(horizontal=True, vertical_alignment="center", key="map-toolbar"):
         st.markdown(
             f"**{len(selected):,} {'film' if len(selected) == 1 else 'films'} selected**",
@@ -224,10 +266,9 @@ def _show_selected(root: Path, films: pd.DataFrame, opinions: Opinions) -> None:
     st.markdown(f":small[{' · '.join(counted)}]")
     number = 1
     if len(selected) > SHOWN:
-        number = st.pagination(-(-len(selected) // SHOWN), key="map-page", width="stretch")
+        number = choose_page(pages_of(len(selected), each=SHOWN))
     shown = selected.iloc[(number - 1) * SHOWN : number * SHOWN]
-    probability = table.loc[shown.index, "probability"]
-    notes = [f":small[{100 * it:.1f} % pneumonia]" for it in probability]
+    notes = [f":small[{100 * it:.1f} % pneumonia]" for it in shown["probability"]]
     cards(root, shown, key="map-selected-films", columns=4, notes=notes)
     if len(selected) > 1:
         st.caption("What the model answers most wrongly comes first.")
@@ -235,25 +276,17 @@ def _show_selected(root: Path, films: pd.DataFrame, opinions: Opinions) -> None:
 
 def _clear() -> None:
     """Let go of the selection; a chart of another key starts with none."""
-    st.session_state.pop("map-selected", None)
+    address.put_filter(area=None, marked=None)
     st.session_state["map-turn"] += 1
 
 
-def _show_outliers(root: Path, films: pd.DataFrame, opinions: Opinions) -> None:
-    """The films whose features lie farthest from those of the training films."""
+def _show_outliers(root: Path, outliers: pd.DataFrame) -> None:
+    """The films that lie farthest from the training films."""
     st.caption(":material/gesture: Draw round points on the map, and their films are listed here.")
-    outliers = _outliers(films, opinions)
-    if outliers.empty:
-        return
-    distances = opinions.table.loc[outliers.index, "distance"]
     st.markdown("**Farthest from the training films**")
     st.caption(
-        f"Ringed on the map. By the gate's distance: {distances.iloc[-1]:.1f} to "
-        f"{distances.iloc[0]:.1f}, where a training film lies at about 2. Odd films, or odd files."
+        f"Ringed on the map. By the gate's distance: {outliers['distance'].min():.1f} to "
+        f"{outliers['distance'].max():.1f}, where a training film lies at about 2. Odd films, or "
+        "odd files."
     )
     cards(root, outliers, key="map-outliers", columns=4)
-
-
-def _outliers(films: pd.DataFrame, opinions: Opinions) -> pd.DataFrame:
-    distances = opinions.table.loc[films.index, "distance"].dropna()
-    return films.loc[distances.nlargest(OUTLIERS).index]

@@ -1,7 +1,8 @@
 """What an audit finds, each with the films behind it and what to do."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -68,6 +69,20 @@ class Finding:
     explanation: str
     remedy: str
     films: tuple[Film, ...] = ()
+
+
+def in_pages(films: Sequence[Film], *, most: int) -> list[list[list[Film]]]:
+    """Films a page at a time, each page in groups; a film that stands alone is one.
+
+    No group is parted: a page holds more than the most only where one group does.
+    """
+    pages: list[list[list[Film]]] = [[]]
+    numbered = groupby(enumerate(films), key=lambda it: (it[1].group, not it[1].group and it[0]))
+    for group in ([film for _, film in it] for _, it in numbered):
+        if pages[-1] and sum(map(len, pages[-1])) + len(group) > most:
+            pages.append([])
+        pages[-1].append(group)
+    return pages
 
 
 def unreadable(problems: Mapping[str, str]) -> Iterator[Finding]:

@@ -3,14 +3,13 @@
 import base64
 import re
 import textwrap
-from itertools import groupby
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup, escape
 
 from pneumo import radiograph
-from pneumo.audit.findings import SEVERITIES, Film, Finding, in_digits
+from pneumo.audit.findings import SEVERITIES, Film, Finding, in_digits, in_pages
 from pneumo.audit.record import Audit
 from pneumo.datasets import gallery
 from pneumo.radiograph import UnreadableRadiograph
@@ -75,8 +74,7 @@ def to_html(audit: Audit, *, limits: ImageLimits) -> str:
 
 def _shown(finding: Finding) -> list[list[Film]]:
     """The first films of a finding, group by group."""
-    groups = groupby(finding.films[:SHOWN], key=lambda film: film.group)
-    return [list(films) for _, films in groups]
+    return in_pages(finding.films, most=SHOWN)[0]
 
 
 def _code(text: str) -> Markup:

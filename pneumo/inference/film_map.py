@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pyarrow
@@ -31,6 +32,12 @@ LEAST_FILMS = 12
 """Fewer have too few neighbours: they are laid out along the two strongest directions."""
 
 SEED = 0
+
+Outline = tuple[tuple[float, float], ...]
+"""What is drawn round on a map: the corners, x and y, in turn."""
+
+DETAIL = 0.005
+"""How far a simplified outline may be from the one that was drawn, as a share of its extent."""
 
 # The name of a stored map changes with how maps are made.
 _FORMAT = 1
@@ -107,6 +114,26 @@ def make(
     with written_whole(path) as temporary:
         places.to_parquet(temporary)
     return _of_films(places, catalog)
+
+
+def simplified(outline: Outline) -> Outline:
+    """The outline with no more corners than its shape needs (Douglas and Peucker, 1973)."""
+    corners = np.array(outline, np.float32)
+    extent = float(np.ptp(corners, axis=0).max())
+    kept = cv2.approxPolyDP(corners, DETAIL * extent, closed=True)
+    return tuple((float(x), float(y)) for x, y in kept.reshape(-1, 2))
+
+
+def inside(places: pd.DataFrame, outline: Outline) -> np.ndarray:
+    """Which places lie within an outline: bool, shape (places,)."""
+    corners = np.array(outline, np.float32)
+    return np.array(
+        [
+            cv2.pointPolygonTest(corners, (float(x), float(y)), measureDist=False) >= 0
+            for x, y in places[["x", "y"]].to_numpy()
+        ],
+        dtype=bool,
+    )
 
 
 def _lay_out(features: np.ndarray, report: Callable[[int, float, np.ndarray], bool]) -> np.ndarray:

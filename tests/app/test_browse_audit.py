@@ -74,7 +74,7 @@ def titles(page: AppTest) -> list[str]:
 
 
 def open_finding(page: AppTest, code: str) -> AppTest:
-    page.session_state["audit-opened"] = {code}
+    page.query_params["finding"] = code
     return page.run()
 
 
@@ -110,14 +110,26 @@ def test_the_films_behind_a_finding_are_a_click_away(
     page = open_finding(open_page("browse", view="audit", witness="Nobody"), "duplicates")
     assert "count double in training" in words(page)
     assert "**What to do.** Keep one of each" in words(page)
-    listed = [it for it in keys(page) if it.startswith("open-duplicates-")]
+    listed = [it.key for it in page.button if (it.key or "").startswith("open-duplicates-")]
     assert len(listed) == browse_audit.SHOWN
     assert "16 films" in words(page)
-    page.button(key="open-duplicates-train/NORMAL/IM-0900-0001.jpeg").click().run()
-    assert page.query_params["film"] == "train/NORMAL/IM-0900-0001.jpeg"
+    page.button(key=listed[0]).click().run()
+    assert page.query_params["film"] == listed[0].removeprefix("open-duplicates-")
+    assert "1 of 16" in words(page), "it is among the films of the finding"
+    page.button(key="next").click().run()
+    assert page.query_params["film"] == listed[1].removeprefix("open-duplicates-")
     page.button(key="back").click().run()
     assert not page.exception
     assert set(listed) <= keys(page), "what was open is open"
+
+
+def test_one_finding_is_open_at_a_time_and_the_address_says_which(
+    open_page: Open, audited: pd.DataFrame
+) -> None:
+    page = open_page("browse", view="audit", witness="Nobody", finding="duplicates", page="2")
+    assert "open-contradictory_labels" not in " ".join(keys(page))
+    on_second_page = {it for it in keys(page) if it.startswith("open-duplicates-")}
+    assert len(on_second_page) == 16 - browse_audit.SHOWN
 
 
 def test_files_that_cannot_be_read_have_their_reasons(

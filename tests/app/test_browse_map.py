@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import browse_map, work
+from pages.parts import work
 from pages.parts.frame import film_name
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import sources
@@ -84,7 +84,7 @@ def test_selected_films_are_listed_the_most_wrong_first(
 ) -> None:
     page = open_page("browse", view="map")
     ill = catalog[catalog["label"] == "PNEUMONIA"].iloc[:15]
-    page.session_state["map-selected"] = list(ill["path"])
+    page.query_params["marked"] = list(ill["path"])
     page.run()
     assert "**15 films selected**" in words(page)
     listed = [it for it in page.button if (it.key or "").startswith("open-map-selected-films-")]
@@ -93,15 +93,35 @@ def test_selected_films_are_listed_the_most_wrong_first(
     assert film_name(catalog.loc[most_wrong, "path"]) in listed[0].label
     listed[0].click().run()
     assert page.query_params["film"] == catalog.loc[most_wrong, "path"]
+    assert "1 of 15" in words(page), "it is among the selected films"
+    page.button(key="next").click().run()
+    second = listed[1].label
+    assert film_name(page.query_params["film"]) in second
+
+
+def test_what_is_drawn_round_is_in_the_address(
+    open_page: Open, answered: opinions.Opinions, catalog: pd.DataFrame, installation: Settings
+) -> None:
+    places = film_map.cached(installation, answered, catalog)
+    assert places is not None
+    left, middle, bottom, top = (
+        *(places["x"].min() - 1, places["x"].median()),
+        *(places["y"].min() - 1, places["y"].max() + 1),
+    )
+    area = f"{left}_{bottom}~{middle}_{bottom}~{middle}_{top}~{left}_{top}"
+    page = open_page("browse", view="map", area=area)
+    assert f"**{(places['x'] <= middle).sum()} films selected**" in words(page)
+    nonsense = open_page("browse", view="map", area="1_2~3_x~4_5")
+    assert "Draw round points on the map" in words(nonsense)
 
 
 def test_the_selection_is_let_go(
     open_page: Open, answered: opinions.Opinions, catalog: pd.DataFrame
 ) -> None:
     page = open_page("browse", view="map")
-    page.session_state["map-selected"] = ["no such film"]
+    page.query_params["marked"] = ["no such film"]
     assert "Draw round points on the map" in words(page.run())
-    page.session_state["map-selected"] = [catalog["path"].iloc[0]]
+    page.query_params["marked"] = [catalog["path"].iloc[0]]
     assert "**1 film selected**" in words(page.run())
     page.button(key="map-clear").click().run()
     assert "Draw round points on the map" in words(page)

@@ -97,15 +97,16 @@ def test_patients_are_counted_once_by_all_their_films() -> None:
     }
 
 
+ILL, WELL = "PNEUMONIA", "NORMAL"
+LABELS = pd.Series([WELL, WELL, ILL, ILL, WELL, WELL, ILL])
 OPINIONS = pd.DataFrame(
     {
         "probability": [0.25, 0.875, 0.75, 0.125, 0.5, 0.625, np.nan],
-        "verdict": [*("NORMAL", "PNEUMONIA", "PNEUMONIA"), *("NORMAL", "PNEUMONIA", "PNEUMONIA"), ""],
+        "verdict": [WELL, ILL, ILL, WELL, ILL, ILL, ""],
         "unsure": [False, False, False, False, True, True, False],
         "flagged": [False, False, False, False, False, True, False],
     }
 )
-LABELS = pd.Series([*("NORMAL", "NORMAL", "PNEUMONIA", "PNEUMONIA"), *("NORMAL",) * 2, "PNEUMONIA"])
 
 
 def test_a_film_is_in_one_group_of_answers_only() -> None:

@@ -116,3 +116,16 @@ def test_a_cancelled_map_is_not_kept(
     with pytest.raises(Cancelled):
         film_map.make(opinions, catalog, settings=installation, cancelled=lambda: True)
     assert film_map.cached(installation, opinions, catalog) is None
+
+
+def test_an_outline_holds_what_lies_within() -> None:
+    places = pd.DataFrame({"x": [1, 3, 1, -1], "y": [1, 1, 3, 1]})
+    triangle = ((0, 0), (4, 0), (0, 4))
+    assert film_map.inside(places, triangle).tolist() == [True, True, True, False]
+    assert film_map.inside(places[:0], triangle).tolist() == []
+
+
+def test_a_simplified_outline_keeps_its_shape() -> None:
+    straight = [(x / 10, 0.001 * (x % 2)) for x in range(41)]  # a hand is not steady
+    outline = (*straight, (4, 4), (0, 4))
+    assert film_map.simplified(outline) == ((0, 0), (4, 0), (4, 4), (0, 4))
