@@ -15,6 +15,7 @@ from pages.parts.browse_grid import show_classes, show_grid
 from pages.parts.browse_known import facts_of
 from pages.parts.browse_map import films_beside_map, show_map
 from pages.parts.browse_model import opinions_of_model
+from pages.parts.browse_reading import choose_reading
 from pages.parts.datasets import has_changed, require_dataset, switcher
 from pages.parts.frame import class_badge, escape, header, require_frame
 from pages.parts.scroll import follow_scroll
@@ -117,7 +118,8 @@ def offer_all_films() -> None:
 # The page -------------------------------------------------------------------------------
 
 address.catch_up()
-with header("Browse"):
+with header("Browse"), st.container(horizontal=True, gap="small", width="content"):
+    choose_reading()
     switcher()
 dataset, catalog = require_dataset()
 if has_changed():
@@ -141,7 +143,8 @@ if asked_for.empty:
         show_audit(dataset, catalog)
         st.stop()
     if view in ("films", "charts"):
-        summary(catalog)
+        with st.container(key=f"summary-of-{view}"):
+            summary(catalog)
         report_unreadable(catalog)
 
 # What the model says of all films decides which are shown, and is asked for below the filters.

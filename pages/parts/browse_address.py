@@ -73,11 +73,6 @@ def outlines() -> list[Outline]:
     return found
 
 
-def wants_opinion() -> bool:
-    """Whether films are shown with what the model says of them."""
-    return value("opinion") != "Off"
-
-
 def is_narrowed() -> bool:
     """Whether any filter is set."""
     return any(value(name) for name in (*FILTERS, *QUANTITIES))

@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts import work
-from pages.parts.browse_grid import PICTURE, choose_page, describe
+from pages.parts.browse_grid import PICTURE, choose_page
 from pages.parts.browse_known import BY_IDENTITY, last_audited
 from pages.parts.datasets import undo_split
 from pages.parts.frame import class_badge, escape, film_name
@@ -269,7 +269,7 @@ def _show_film(film: Film, row: dict[Any, Any], picture: gallery.Thumbnail, *, c
         if picture.problem:
             st.caption(f":material/broken_image: {escape(picture.problem)}")
         else:
-            st.image(picture.jpeg, width="stretch", alt=describe(row))
+            st.image(picture.jpeg, width="stretch", alt=f"{film.path}, {row['label'].lower()}")
         name = film_name(film.path)
         note = escape(", ".join(it for it in film.note.split(", ") if it != row["label"]))
         st.button(

@@ -1,18 +1,13 @@
 """Up to four films beside each other, zoomed and moved as one."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from pages.parts import browse_address as address
-from pages.parts.browse_grid import describe
-from pages.parts.browse_opinion import (
-    find_predictor,
-    opinion_of,
-    read_film,
-    want_opinion,
-)
+from pages.parts.browse_opinion import find_predictor, opinion_of, read_film
+from pages.parts.browse_reading import describe, name_of, shows_label, shows_opinion
 from pages.parts.frame import class_badge, escape, film_name, headline
 from pages.parts.viewer import ViewedFilm, show_films
 from pneumo import radiograph
@@ -36,7 +31,8 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
                 width="content",
             )
         return
-    predictor = None
+    told = [shows_opinion(film) for _, film in films.iterrows()]
+    predictor = find_predictor(address.value("model")) if any(told) else None
     with st.container(horizontal=True, vertical_alignment="center", key="compare-toolbar"):
         st.button(
             "Pick others",
@@ -46,8 +42,6 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
             kwargs={"view": None},
         )
         st.button("Clear", icon=":material/close:", key="clear", on_click=address.pick_none)
-        if want_opinion():
-            predictor = find_predictor(address.value("model"))
     viewed, verdicts = [], {}
     for path, film in films.iterrows():
         try:
@@ -58,13 +52,13 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
             )
             continue
         heat_map = None
-        if predictor is not None:
+        if predictor is not None and shows_opinion(film):
             prediction = opinion_of(predictor, root, film).prediction
             heat_map = prediction.evidence_for(prediction.verdict)
             verdicts[path] = headline(prediction)
         viewed.append(
             ViewedFilm(
-                name=PurePosixPath(film["path"]).name,
+                name=name_of(film),
                 description=describe(film),
                 pixels=pixels,
                 heat_map=heat_map,
@@ -76,7 +70,7 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
     for place, (path, film) in enumerate(films.iterrows()):
         with cells.cell(), st.container(gap="xxsmall"):
             st.button(
-                film_name(film["path"]),
+                film_name(name_of(film)),
                 icon=":material/open_in_full:",
                 key=f"open-compared-{place}",
                 type="tertiary",
@@ -84,14 +78,14 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
                 args=(path,),
                 help="Opens this film by itself.",
             )
-            st.markdown(
-                f"{class_badge(film['label'], film['subtype'])} "
-                f":gray-badge[{film['split'].capitalize()}]"
-            )
-            st.caption(
-                f"Patient {escape(film['patient'])}  \n{film['width']:,} × {film['height']:,} "
-                "pixels"
-            )
+            split = f":gray-badge[{film['split'].capitalize()}]"
+            size = f"{film['width']:,} × {film['height']:,} pixels"
+            if shows_label(film):
+                st.markdown(f"{class_badge(film['label'], film['subtype'])} {split}")
+                st.caption(f"Patient {escape(film['patient'])}  \n{size}")
+            else:
+                st.markdown(split)
+                st.caption(size)
             if path in verdicts:
                 st.markdown(f":small[{verdicts[path]}]")
             st.button(

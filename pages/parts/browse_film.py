@@ -7,15 +7,15 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import browse_address as address
-from pages.parts.browse_grid import cards, describe
+from pages.parts.browse_grid import cards
 from pages.parts.browse_opinion import (
     Opinion,
     find_predictor,
     opinion_of,
     read_film,
     show_opinion,
-    want_opinion,
 )
+from pages.parts.browse_reading import describe, name_of, reveal, shows_label, shows_opinion
 from pages.parts.frame import class_badge, escape
 from pages.parts.predict_cases import show_cases
 from pages.parts.viewer import show_viewer
@@ -52,7 +52,6 @@ def show_film(
     view, facts = st.columns([9, 4], gap="medium")
     with facts, st.container(border=True):
         _label(film)
-        wanted = want_opinion()
         verdict, lesion = st.container(), st.container()
         _facts(film, of_film)
         _links(film, of_film)
@@ -62,14 +61,14 @@ def show_film(
         view.warning(f"This film cannot be shown. {unreadable}", icon=":material/broken_image:")
         return
     predictor, opinion = None, None
-    if wanted:
+    if shows_opinion(film):
         with verdict:
             predictor = find_predictor(address.value("model"))
             if predictor is not None:
                 opinion = opinion_of(predictor, root, film)
                 show_opinion(opinion, predictor, film)
     with lesion:
-        mask = _lesion(root, film)
+        mask = _lesion(root, film) if shows_label(film) else None
         if mask is not None and st.toggle("Outline the lesion", key="outline"):
             shown = figures.outline(shown, mask, colour="#FFFFFF")[..., 0]
     with view:
@@ -77,7 +76,7 @@ def show_film(
             shown,
             opinion.prediction.evidence_for(opinion.prediction.verdict) if opinion else None,
             key="film-viewer",
-            name=PurePosixPath(film["path"]).name,
+            name=name_of(film),
             description=f"{describe(film)}, with a heat map of what speaks for the verdict"
             if opinion
             else describe(film),
@@ -129,26 +128,37 @@ def _toolbar(films: pd.DataFrame, film: pd.Series, back_to: str) -> None:
 
 
 def _label(film: pd.Series) -> None:
-    st.markdown(f"**{escape(PurePosixPath(film['path']).name)}**")
-    st.markdown(
-        f"Labelled {class_badge(film['label'], film['subtype'])} "
-        f":gray-badge[{film['split'].capitalize()}]"
+    """What the data set says of a film, or a way to be told."""
+    split = f":gray-badge[{film['split'].capitalize()}]"
+    st.markdown(f"**{escape(name_of(film))}**")
+    if shows_label(film):
+        st.markdown(f"Labelled {class_badge(film['label'], film['subtype'])} {split}")
+        return
+    st.markdown(f"What do you see? {split}")
+    st.button(
+        "Show label and opinion",
+        icon=":material/visibility:",
+        type="primary",
+        key="reveal",
+        shortcut="Enter",
+        on_click=reveal,
+        args=(film["path"],),
     )
 
 
 def _facts(film: pd.Series, known: pd.Series) -> None:
     """Everything that is known of the file and its pixels."""
     rows = {
-        "Patient": film["patient"],
         "Pixels": f"{film['width']:,} × {film['height']:,}",
         "Width to height": f"{known['ratio']:.2f}",
         "File": f"{known['format']}, {film['bytes'] / 1024:,.0f} KiB",
-        "Folder": known["folder"],
         "Digest": film["digest"],
     }
+    if shows_label(film):
+        rows = {"Patient": film["patient"], **rows, "Folder": known["folder"]}
     if "brightness" in known:
         rows["Mean grey level"] = QUANTITIES["brightness"].describe(known["brightness"])
-    hidden = () if address.wants_opinion() else OF_MODEL
+    hidden = () if shows_opinion(film) else OF_MODEL
     odd = [FLAGS[it] for it in FLAGS if known.get(it) and it not in hidden]
     if odd:
         rows["Flags"] = "; ".join(odd)
@@ -165,7 +175,7 @@ def _links(film: pd.Series, known: pd.Series) -> None:
         "report.",
     ):
         st.switch_page("pages/predict.py", query_params={"film": film["path"]})
-    if known["series"] > 1:
+    if known["series"] > 1 and shows_label(film):
         st.button(
             f"All {known['series']} films of this patient in {film['split']}",
             icon=":material/person:",

@@ -1,7 +1,7 @@
 """Films as cards: in one grid, or the classes side by side."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts.browse_filters import choose_order, order
+from pages.parts.browse_reading import describe, name_of, shows_label, shows_opinion
 from pages.parts.frame import class_badge, class_name, escape, film_name
 from pneumo import settings
 from pneumo.datasets import catalog as catalogs
@@ -107,28 +108,26 @@ def cards(
                 _compare_box(film["path"], compared)
 
 
-def describe(film: Mapping[Hashable, Any] | pd.Series) -> str:
-    """A film in words, for those who do not see it."""
-    return f"Chest radiograph {PurePosixPath(film['path']).stem}, {film['label'].lower()}"
-
-
 def _caption(film: Mapping[Hashable, Any], note: str, *, short: bool) -> str:
-    badge = class_badge(film["label"], "" if short else film["subtype"])
-    name = film_name(film["path"])
-    return f"{badge} :gray[:small[{name}]]" + (f"  \n{note}" if note else "")
+    caption = f":gray[:small[{film_name(name_of(film))}]]"
+    if shows_label(film):
+        caption = f"{class_badge(film['label'], '' if short else film['subtype'])} {caption}"
+    return caption + (f"  \n{note}" if note else "")
 
 
 def _notes(films: pd.DataFrame, known: pd.DataFrame) -> list[str]:
     """Of each film what films are sorted by, and whether the model disagrees, a line each."""
     by, _ = order()
-    unsaid = address.number("draw") or (by in OF_MODEL and not address.wants_opinion())
-    written = None if unsaid else QUANTITIES.get(by)
+    written = None if address.number("draw") else QUANTITIES.get(by)
     notes = []
-    for facts in known.loc[films.index].to_dict("records"):
+    of_films = known.loc[films.index].to_dict("records")
+    for film, facts in zip(films.to_dict("records"), of_films, strict=True):
         noted = []
-        if written is not None and pd.notna(facts.get(by)):
+        with_opinion = shows_opinion(film)
+        hidden = by in OF_MODEL and not with_opinion
+        if written is not None and not hidden and pd.notna(facts.get(by)):
             noted.append(f"{written.title} {written.describe(facts[by])}")
-        if facts.get("wrong", False) and address.wants_opinion():
+        if facts.get("wrong", False) and with_opinion:
             noted.append(":material/report: model disagrees")
         notes.append("  \n".join(f":small[{it}]" for it in noted))
     return notes

@@ -12,6 +12,7 @@ from pages.parts import browse_address as address
 from pages.parts import work
 from pages.parts.browse_grid import cards, choose_page, pages_of
 from pages.parts.browse_known import BY_IDENTITY
+from pages.parts.browse_reading import shows_label, shows_opinion
 from pages.parts.frame import class_badge, escape
 from pneumo import figures, settings
 from pneumo.datasets import facts
@@ -136,8 +137,10 @@ def _points(films: pd.DataFrame, opinions: Opinions, places: pd.DataFrame) -> pd
 
 
 def _selected(points: pd.DataFrame) -> pd.DataFrame:
-    """The selected films, the most wrongly answered first."""
+    """The selected films, the most wrongly answered first where that may be told."""
     selected = points[points["selected"]]
+    if not shows_opinion():
+        return selected
     error = (selected["probability"] - (selected["label"] == "PNEUMONIA")).abs()
     return selected.loc[error.sort_values(ascending=False, kind="stable").index]
 
@@ -149,16 +152,18 @@ def _outliers(points: pd.DataFrame) -> pd.DataFrame:
 
 def _choose_colour() -> str:
     """What the points are coloured by."""
-    by = address.one_of("colour", list(COLOURS)) or "class"
+    told = {"class": shows_label(), "cause": shows_label(), "verdict": shows_opinion()}
+    offered = [it for it in COLOURS if told.get(it, True)]
+    by = address.one_of("colour", offered) or offered[0]
     st.session_state["colour"] = by
     st.segmented_control(
         "Coloured by",
-        list(COLOURS),
+        offered,
         required=True,
         format_func=COLOURS.__getitem__,
         key="colour",
         on_change=address.take,
-        args=("colour", lambda chosen: None if chosen == "class" else chosen.capitalize()),
+        args=("colour", lambda chosen: None if chosen == offered[0] else chosen.capitalize()),
     )
     return by
 
@@ -211,20 +216,28 @@ def group(points: pd.DataFrame, by: str) -> pd.Series:
 
 def _words(points: pd.DataFrame) -> list[str]:
     """What is written beside a point."""
-    return [_word(film) for film in points.to_dict("records")]
+    with_label, with_opinion = shows_label(), shows_opinion()
+    written = []
+    for film in points.to_dict("records"):
+        said = [_label_words(film) if with_label else f"{film['split'].capitalize()}"]
+        said += [_opinion_words(film)] if with_opinion else []
+        written.append("<br>".join(said))
+    return written
 
 
-def _word(film: dict[Hashable, Any]) -> str:
+def _label_words(film: dict[Hashable, Any]) -> str:
     cause = f", {film['subtype']}" if film["subtype"] in ("bacterial", "viral") else ""
-    words = (
-        f"{html.escape(PurePosixPath(film['path']).name)}<br>"
-        f"{film['label'].capitalize()}{cause}, {film['split']}"
-    )
+    name = html.escape(PurePosixPath(film["path"]).name)
+    return f"{name}<br>{film['label'].capitalize()}{cause}, {film['split']}"
+
+
+def _opinion_words(film: dict[Hashable, Any]) -> str:
     if film["flagged"]:
-        return f"{words}<br>Model: out of scope"
+        return "Model: out of scope"
+    leaning = "unsure, leans to " if film["unsure"] else ""
     return (
-        f"{words}<br>Model: {'unsure, leans to ' if film['unsure'] else ''}"
-        f"{film['verdict'].lower()}, probability of pneumonia {100 * film['probability']:.1f} %"
+        f"Model: {leaning}{film['verdict'].lower()}, probability of pneumonia "
+        f"{100 * film['probability']:.1f} %"
     )
 
 
@@ -249,29 +262,35 @@ def _explain(films: pd.DataFrame, points: pd.DataFrame, opinions: Opinions) -> N
 
 def _show_selected(root: Path, selected: pd.DataFrame) -> None:
     """The films that were drawn round, as many as a page holds."""
-    counted = [
-        f"{class_badge(label)} {count:,}"
-        for label in LABELS
-        if (count := int((selected["label"] == label).sum()))
-    ]
-    answers = facts.answers(selected["label"], selected).value_counts()
-    wrong = answers.get(facts.MISSED, 0) + answers.get(facts.FALSE_ALARM, 0)
-    counted += [f"{wrong:,} wrong", f"{answers.get(facts.UNSURE, 0):,} unsure"]
     with st.container(horizontal=True, vertical_alignment="center", key="map-toolbar"):
         st.markdown(
             f"**{len(selected):,} {'film' if len(selected) == 1 else 'films'} selected**",
             width="content",
         )
         st.button("Clear", icon=":material/close:", key="map-clear", on_click=_clear)
-    st.markdown(f":small[{' · '.join(counted)}]")
+    st.markdown(f":small[{' · '.join(_counted(selected))}]")
     number = 1
     if len(selected) > SHOWN:
         number = choose_page(pages_of(len(selected), each=SHOWN))
     shown = selected.iloc[(number - 1) * SHOWN : number * SHOWN]
     notes = [f":small[{100 * it:.1f} % pneumonia]" for it in shown["probability"]]
-    cards(root, shown, key="map-selected-films", columns=4, notes=notes)
-    if len(selected) > 1:
+    told = notes if shows_opinion() else None
+    cards(root, shown, key="map-selected-films", columns=4, notes=told)
+    if told and len(selected) > 1:
         st.caption("What the model answers most wrongly comes first.")
+
+
+def _counted(selected: pd.DataFrame) -> list[str]:
+    """How many films there are of each class, and how many the model gets wrong."""
+    counted = []
+    if shows_label():
+        numbers = selected["label"].value_counts()
+        counted += [f"{class_badge(it)} {numbers[it]:,}" for it in LABELS if it in numbers]
+    if shows_opinion():
+        answers = facts.answers(selected["label"], selected).value_counts()
+        wrong = answers.get(facts.MISSED, 0) + answers.get(facts.FALSE_ALARM, 0)
+        counted += [f"{wrong:,} wrong", f"{answers.get(facts.UNSURE, 0):,} unsure"]
+    return counted
 
 
 def _clear() -> None:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.parts import browse_address as address
 from pages.parts.frame import escape, headline
 from pages.parts.models import load_predictor
 from pneumo import radiograph, settings
@@ -39,18 +38,6 @@ def read_film(root: Path, film: pd.Series) -> Radiograph:
         UnreadableRadiograph, OSError: it cannot be shown.
     """
     return _read_film(root / film["path"], film["digest"])
-
-
-def want_opinion() -> bool:
-    """Whether the model's opinion is to be shown; whoever reads films may want to read first."""
-    st.session_state["opinion"] = address.wants_opinion()
-    return st.toggle(
-        "The model's opinion",
-        key="opinion",
-        on_change=address.take,
-        args=("opinion", lambda wanted: None if wanted else "Off"),
-        help="Switch it off to read the film yourself first. The address remembers it.",
-    )
 
 
 def find_predictor(name: str | None) -> Predictor | None:

@@ -29,7 +29,7 @@ SHORTCUT, STRONG_SHORTCUT = 0.6, 0.8
 """Least lower end of an AUC's interval, and least AUC, of a shortcut and of a strong one."""
 
 EXAMPLES = 6
-"""Films shown from either end of a shortcut."""
+"""Films of either class that are shown for a shortcut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,29 +254,44 @@ def shortcuts(
         told.add(probe.family)
         family = FAMILIES[probe.family]
         answer = probes.answer_of(asdict(recipe.augmentation), probe.family)
-        values = table[probe.quantity].sort_values(kind="stable")
-        extremes = pd.concat([values.head(EXAMPLES), values.iloc[EXAMPLES:].tail(EXAMPLES)])
-        labels = catalog["label"]
+        values = table[probe.quantity]
         yield Finding(
             code=f"shortcut_{probe.family}",
             severity="serious" if probe.roc_auc >= STRONG_SHORTCUT else "warning",
             count=len(table),
             title=f"{family.title}: {probe.title} alone tells the classes apart, "
             f"AUC {probe.roc_auc:.3f}",
-            explanation=f"Median {in_digits(probe.normal)} among NORMAL and "
-            f"{in_digits(probe.pneumonia)} among PNEUMONIA; 95 % interval of the AUC "
-            f"{probe.interval.low:.3f} to {probe.interval.high:.3f}. {family.why}",
+            explanation=f"Median {probes.in_words(probe.quantity, probe.normal)} among NORMAL and "
+            f"{probes.in_words(probe.quantity, probe.pneumonia)} among PNEUMONIA; 95 % interval of "
+            f"the AUC {probe.interval.low:.3f} to {probe.interval.high:.3f}. {family.why} Here are "
+            "the films of either class in which it is clearest, one of a patient.",
             remedy=f"Train with the recipe `{recipe.name}`, which takes it away at random "
-            f"(augmentations: {answer}), and see what is left with `evaluate --stress`. Where "
-            "there is a choice, take films of both classes from the same machines.",
+            f"(augmentations: {answer}), and see what is left with `python -m pneumo evaluate "
+            "--stress`. Where there is a choice, take films of both classes from the same machines.",
             films=tuple(
                 Film(
                     path=catalog.loc[row, "path"],
-                    note=f"{labels[row]}, {probe.title} {in_digits(value)}",
+                    note=f"{label}, {probes.in_words(probe.quantity, values[row])}",
+                    group=group,
                 )
-                for row, value in extremes.items()
+                for group, (label, rows) in enumerate(_clearest(values, catalog), start=1)
+                for row in rows
             ),
         )
+
+
+def _clearest(values: pd.Series, catalog: pd.DataFrame) -> Iterator[tuple[str, pd.Index]]:
+    """Of each class the films that a quantity is surest of, one of a patient.
+
+    Equal films are in an order that has nothing to do with their names.
+    """
+    ranks = values.rank()
+    means = ranks.groupby(catalog["label"]).mean()
+    ordered = catalog.assign(rank=ranks).sort_values(["rank", "digest"])
+    for label in means.sort_values().index:  # first the class that has less of it
+        films = ordered[ordered["label"] == label].drop_duplicates("patient", keep="first")
+        yield label, films.head(EXAMPLES).index
+        ordered = ordered[::-1]
 
 
 def doubted_labels(
@@ -308,7 +323,7 @@ def doubted_labels(
         films=tuple(
             Film(
                 path=path,
-                note=f"labelled {label}; PNEUMONIA by the other patients: {100 * likely:.1f} %",
+                note=f"{label}, by the others {100 * likely:.1f} % pneumonia",
             )
             for (path, label), likely in zip(
                 _columns(rows, "label"), probability[places], strict=True
@@ -390,10 +405,3 @@ def _columns(rows: pd.DataFrame, *names: str) -> Iterator[tuple[str, ...]]:
 
 def _number(count: int, thing: str) -> str:
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
-def in_digits(value: float) -> str:
-    """A number of any size with three digits that count."""
-    if 0 < abs(value) < 0.001:
-        return "below 0.001"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -59,8 +59,9 @@ FAMILIES = {
     ),
     "intensity": Family(
         title="Brightness and contrast",
-        why="Exposure and processing differ between machines. In part this is the disease itself: "
-        "an opacity is bright. Do not try to take all of it away.",
+        why="Exposure and processing differ between machines. Where films with pneumonia are the "
+        "brighter ones, it is in part the disease itself: an opacity is bright. Do not try to take "
+        "all of it away.",
         remedies=("contrast", "gamma"),
     ),
     "sharpness": Family(
@@ -107,6 +108,9 @@ QUANTITIES = {
     "lower_right_spread": ("corners", "spread in the lower right corner"),
 }
 """The family of each quantity, and what it is."""
+
+SHARES = ("black", "white", "edge_black")
+"""Quantities that are shares of pixels, from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +251,14 @@ def clustered_auc(
     reach = 1.96 * np.sqrt(max(variance, 0)) / (area * (1 - area))
     low, high = 1 / (1 + np.exp(-(logit + np.array([-reach, reach]))))
     return area, Interval(low=float(low), high=float(high))
+
+
+def in_words(quantity: str, value: float) -> str:
+    """A value of a quantity with three digits that count, a share in percent."""
+    unit, value = (" %", 100 * value) if quantity in SHARES else ("", value)
+    if 0 < abs(value) < 0.001:
+        return f"below 0.001{unit}"
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}") + unit
 
 
 def answer_of(augmentation: Mapping[str, float | bool], family: str) -> str:

@@ -15,7 +15,7 @@ from pneumo.evaluation.interval import Interval
 from pneumo.settings import Settings, write_text
 
 # Another release may find otherwise.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ import jinja2
 from markupsafe import Markup, escape
 
 from pneumo import radiograph
-from pneumo.audit.findings import SEVERITIES, Film, Finding, in_digits, in_pages
+from pneumo.audit.findings import SEVERITIES, Film, Finding, in_pages
+from pneumo.audit.probes import in_words
 from pneumo.audit.record import Audit
 from pneumo.datasets import gallery
 from pneumo.radiograph import UnreadableRadiograph
@@ -55,7 +56,7 @@ def to_html(audit: Audit, *, limits: ImageLimits) -> str:
     )
     root = Path(audit.root)
 
-    environment.filters |= {"code": _code, "in_digits": in_digits}
+    environment.filters |= {"code": _code}
 
     def picture(film: Film) -> str:
         return _data_url(root / film.path, limits)
@@ -69,6 +70,7 @@ def to_html(audit: Audit, *, limits: ImageLimits) -> str:
         largest=max(row.films for row in audit.balance),
         shown=_shown,
         picture=picture,
+        in_words=in_words,
     )
 
 

@@ -173,24 +173,49 @@ def test_a_range_that_is_none_counts_as_not_said(sample: Path) -> None:
 def test_normal_films_have_no_lesion_to_outline(sample: Path) -> None:
     film = sorted((sample / "train" / "NORMAL").iterdir())[0]
     app = open_browse(film=f"train/NORMAL/{film.name}")
-    assert {toggle.key for toggle in app.toggle} == {"opinion"}
+    assert not app.toggle
 
 
 def test_whoever_reads_first_is_told_no_opinion(sample: Path) -> None:
     film = sorted((sample / "train" / "NORMAL").iterdir())[0]
-    app = open_browse(film=f"train/NORMAL/{film.name}", opinion="Off")
+    app = open_browse(film=f"train/NORMAL/{film.name}", shown="Label")
     assert len(app.get("bidi_component")) == 1  # the viewer
     said = " ".join(it.value for it in (*app.markdown, *app.caption))
     assert "Prediction" not in said and "Unsure" not in said and "Cases like this" not in said
-    app.toggle(key="opinion").set_value(True).run()
+    app.radio(key="shown").set_value("all").run()
     said = " ".join(it.value for it in app.markdown)
     assert "Prediction" in said or "Unsure" in said or "Outside" in said
-    assert "opinion" not in app.query_params
+    assert "shown" not in app.query_params
+
+
+def test_whoever_reads_first_is_told_no_label_until_it_is_asked_for(sample: Path) -> None:
+    film, other, *_ = sorted((sample / "train" / "PNEUMONIA").iterdir())
+
+    def said(app: AppTest) -> str:
+        """Everything but the controls that speak of classes and data sets, not of this film."""
+        texts = [it.value for it in (*app.markdown, *app.caption)]
+        texts += [it.label for it in app.button if not (it.key or "").startswith("choose-")]
+        viewer = app.get("bidi_component")
+        return " ".join(texts).replace("\u200b", "") + str(viewer and viewer[0].proto.bytes)
+
+    app = open_browse(shown="Film")
+    assert not any("Pneumonia" in text or "Normal" in text for text in films(app))
+    assert "person" not in said(app) and "IM-" not in said(app)
+
+    app = open_browse(film=f"train/PNEUMONIA/{film.name}", shown="Film")
+    for telling in ("person", "PNEUMONIA", "Pneumonia", "pneumonia", "Prediction", "Unsure"):
+        assert telling not in said(app)
+    app.button(key="reveal").click().run()
+    assert "Labelled :orange-badge" in said(app) and film.stem in said(app)
+    assert "Prediction" in said(app) or "Unsure" in said(app) or "Outside" in said(app)
+    app.button(key="next").click().run()
+    assert app.query_params["film"] == f"train/PNEUMONIA/{other.name}"
+    assert "person" not in said(app)
 
 
 def test_next_follows_the_selection_and_keeps_it(sample: Path) -> None:
     first, second, *_ = sorted((sample / "test" / "NORMAL").iterdir())
-    app = open_browse(split="Test", film=f"test/NORMAL/{first.name}", opinion="Off")
+    app = open_browse(split="Test", film=f"test/NORMAL/{first.name}", shown="Label")
     assert any(caption.value == "1 of 20" for caption in app.caption)
     assert app.button(key="previous").disabled
     app.button(key="next").click().run()
@@ -208,7 +233,7 @@ def test_all_films_of_a_patient_are_a_click_away(sample: Path) -> None:
     several = int((patients == patient).sum())
     assert several > 1
     film = f"train/NORMAL/{stems[patients == patient].iloc[0]}.jpeg"
-    app = open_browse(film=film, opinion="Off", split="Train", sort="ratio")
+    app = open_browse(film=film, shown="Label", split="Train", sort="ratio")
     app.button(key="of-patient").click().run()
     assert not app.exception
     assert len(films(app)) == several
@@ -338,7 +363,7 @@ def test_what_a_model_says_of_all_films_sorts_and_flags_them(
 
 
 def test_up_to_four_films_are_compared(sample: Path) -> None:
-    app = open_browse(opinion="Off")
+    app = open_browse(shown="Label")
     for _ in range(4):
         box = next(box for box in app.checkbox if not box.value)
         box.check().run()

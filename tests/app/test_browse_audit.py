@@ -220,7 +220,7 @@ def test_a_lesion_is_found_whatever_split_is_in_use(
     divided = splits.resplit(table, splits.persons(table))
     splits.save_split(divided, splits.split_file(installation, sample_root))
     moved = (divided["split"] != table["split"]) & (table["label"] == "PNEUMONIA")
-    page = open_page("browse", film=table.loc[moved, "path"].iloc[0], opinion="Off")
+    page = open_page("browse", film=table.loc[moved, "path"].iloc[0], shown="Label")
     page.toggle(key="outline").set_value(True).run()
     assert not page.exception
 

@@ -44,7 +44,7 @@ def test_every_film_says_its_class_in_words(page: Page, server: str) -> None:
 def test_a_click_on_the_picture_opens_the_film_and_escape_closes_it(
     page: Page, server: str
 ) -> None:
-    page.goto(f"{server}/browse?split=Train&opinion=Off")
+    page.goto(f"{server}/browse?split=Train&shown=Label")
     expect(page.locator(".st-key-films img")).to_have_count(24)
     page.locator(".st-key-card-films-2").click(position={"x": 60, "y": 40})
     toolbar = page.locator(".st-key-film-toolbar")
@@ -76,14 +76,14 @@ def test_a_click_on_the_picture_opens_the_film_and_escape_closes_it(
 
 
 def test_films_open_from_the_keyboard(page: Page, server: str) -> None:
-    page.goto(f"{server}/browse?opinion=Off")
+    page.goto(f"{server}/browse?shown=Label")
     page.locator(".st-key-open-films-0 button").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".st-key-film-toolbar")).to_contain_text("1 of 124")
 
 
 def test_compared_films_are_zoomed_as_one(page: Page, server: str) -> None:
-    page.goto(f"{server}/browse?opinion=Off")
+    page.goto(f"{server}/browse?shown=Label")
     for place in (0, 3):
         box = page.locator(f".st-key-card-films-{place}").get_by_text("Compare")
         box.locator("xpath=ancestor::label").click()
