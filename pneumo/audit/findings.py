@@ -266,8 +266,8 @@ def shortcuts(
             f"the AUC {probe.interval.low:.3f} to {probe.interval.high:.3f}. {family.why} Here are "
             "the films of either class in which it is clearest, one of a patient.",
             remedy=f"Train with the recipe `{recipe.name}`, which takes it away at random "
-            f"(augmentations: {answer}), and see what is left with `python -m pneumo evaluate "
-            "--stress`. Where there is a choice, take films of both classes from the same machines.",
+            f"(augmentations: {answer}), and see with `python -m pneumo evaluate --stress` what is "
+            "left. Where there is a choice, take films of both classes from the same machines.",
             films=tuple(
                 Film(
                     path=catalog.loc[row, "path"],
