@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts.browse_audit import films_of_finding, show_audit
+from pages.parts.browse_blinding import choose_blinding
 from pages.parts.browse_charts import show_charts, show_composition
 from pages.parts.browse_compare import films_to_compare, show_compare
 from pages.parts.browse_film import show_film
@@ -15,7 +16,6 @@ from pages.parts.browse_grid import show_classes, show_grid
 from pages.parts.browse_known import facts_of
 from pages.parts.browse_map import films_beside_map, show_map
 from pages.parts.browse_model import opinions_of_model
-from pages.parts.browse_reading import choose_reading
 from pages.parts.datasets import has_changed, require_dataset, switcher
 from pages.parts.frame import class_badge, escape, header, require_frame
 from pages.parts.scroll import follow_scroll
@@ -119,7 +119,7 @@ def offer_all_films() -> None:
 
 address.catch_up()
 with header("Browse"), st.container(horizontal=True, gap="small", width="content"):
-    choose_reading()
+    choose_blinding()
     switcher()
 dataset, catalog = require_dataset()
 if has_changed():

@@ -1047,6 +1047,20 @@ def test_as_a_program(sample_root: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
+def test_whoever_stops_reading_is_not_complained_to(installation: Settings) -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-m", "pneumo", "data", "list"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdout is not None and command.stderr is not None
+    command.stdout.close()
+    assert command.wait(60) == 1
+    assert command.stderr.read() == ""
+
+
 def test_evaluate_under_nuisances(
     pneumo: Command, at_home: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,11 +73,6 @@ def outlines() -> list[Outline]:
     return found
 
 
-def is_narrowed() -> bool:
-    """Whether any filter is set."""
-    return any(value(name) for name in (*FILTERS, *QUANTITIES))
-
-
 # Writing --------------------------------------------------------------------------------
 
 

@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import browse_address as address
+from pages.parts.browse_blinding import describe, name_of, shows_label, shows_opinion
 from pages.parts.browse_opinion import find_predictor, opinion_of, read_film
-from pages.parts.browse_reading import describe, name_of, shows_label, shows_opinion
 from pages.parts.frame import class_badge, escape, film_name, headline
 from pages.parts.viewer import ViewedFilm, show_films
 from pneumo import radiograph

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import browse_address as address
+from pages.parts.browse_blinding import describe, name_of, reveal, shows_label, shows_opinion
 from pages.parts.browse_grid import cards
 from pages.parts.browse_opinion import (
     Opinion,
@@ -15,7 +16,6 @@ from pages.parts.browse_opinion import (
     read_film,
     show_opinion,
 )
-from pages.parts.browse_reading import describe, name_of, reveal, shows_label, shows_opinion
 from pages.parts.frame import class_badge, escape
 from pages.parts.predict_cases import show_cases
 from pages.parts.viewer import show_viewer

@@ -91,7 +91,8 @@ def choose_order(known: pd.DataFrame) -> None:
     """Controls for the order of the films, or for a random draw of each class."""
     drawn = address.number("draw")
     by, descending = order()
-    offered = [it for it in ORDERS if not it or it in known]
+    # What is the same for all films is no order.
+    offered = [it for it in ORDERS if not it or (it in known and known[it].min() < known[it].max())]
     st.session_state["sort"] = None if drawn else by if by in offered else ""
     st.selectbox(
         "Sorted by",
@@ -213,6 +214,7 @@ def _extent_slider(name: str, quantity: facts.Quantity, values: pd.Series) -> No
         step=step,
         format=f"%.{quantity.digits}f",
         key=name,
+        help=quantity.explanation or None,
         on_change=address.take,
         args=(name, partial(_range_text, whole=(least, largest)), address.put_filter),
     )
@@ -235,7 +237,7 @@ def _chips() -> None:
                 kwargs={name: None},
                 help="Takes this filter back.",
             )
-    if address.is_narrowed():
+    if _is_narrowed():
         st.button(
             "Reset filters",
             icon=":material/filter_alt_off:",
@@ -243,6 +245,16 @@ def _chips() -> None:
             type="tertiary",
             on_click=address.reset,
         )
+
+
+def _is_narrowed() -> bool:
+    """Whether any filter is set, and to something that there is."""
+    chosen = {"split": catalogs.SPLITS, "label": catalogs.LABELS, "subtype": CAUSES, "flag": FLAGS}
+    return (
+        any(address.one_of(name, list(options)) for name, options in chosen.items())
+        or any(address.value(name) for name in ("search", "patient", "source"))
+        or bool(address.ranges())
+    )
 
 
 def _chip(name: str) -> str:

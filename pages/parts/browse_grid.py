@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import browse_address as address
+from pages.parts.browse_blinding import describe, name_of, shows_label, shows_opinion
 from pages.parts.browse_filters import choose_order, order
-from pages.parts.browse_reading import describe, name_of, shows_label, shows_opinion
 from pages.parts.frame import class_badge, class_name, escape, film_name
 from pneumo import settings
 from pneumo.datasets import catalog as catalogs

@@ -10,9 +10,9 @@ import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts import work
+from pages.parts.browse_blinding import shows_label, shows_opinion
 from pages.parts.browse_grid import cards, choose_page, pages_of
 from pages.parts.browse_known import BY_IDENTITY
-from pages.parts.browse_reading import shows_label, shows_opinion
 from pages.parts.frame import class_badge, escape
 from pneumo import figures, settings
 from pneumo.datasets import facts

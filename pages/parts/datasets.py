@@ -242,13 +242,12 @@ def ask_content(folder: mapping.FoundFolder) -> None:
     suggested = folder.content
     labels = [LEAVE_OUT, *catalogs.LABELS]
     splits = [mapping.BY_PATIENT, *catalogs.SPLITS]
+    name = "In the folder itself" if folder.path == "." else folder.path
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-        st.markdown(
-            f"**{escape(folder.path)}** :gray[:small[{folder.images:,} images]]", width="stretch"
-        )
+        st.markdown(f"**{escape(name)}** :gray[:small[{folder.images:,} images]]", width="stretch")
         with st.container(horizontal=True, gap="small", width=316):
             st.selectbox(
-                f"Class of {folder.path}",
+                f"Class of {name}",
                 labels,
                 index=labels.index(suggested.label) if suggested else 0,
                 format_func=class_name,
@@ -257,7 +256,7 @@ def ask_content(folder: mapping.FoundFolder) -> None:
                 width=150,
             )
             st.selectbox(
-                f"Split of {folder.path}",
+                f"Split of {name}",
                 splits,
                 index=splits.index(suggested.split) if suggested else 0,
                 format_func=str.capitalize,

@@ -6,6 +6,8 @@ error. Exit codes: 0 done, 1 failed or partly failed, 2 wrong usage.
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Sequence
 
 from pneumo import settings
@@ -31,13 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options, settings.load())
+        exit_code: int = options.command(options, settings.load())
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except EXPECTED_ERRORS as error:
         if options.json:
             print(json.dumps({"error": str(error)}))
         else:
             console.tell(f"pneumo: {error}")
         return 1
+    return exit_code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -180,7 +180,11 @@ def data_audit(options: argparse.Namespace, installation: Settings) -> int:
     if options.clean:
         listed = record.cleaned_list(catalogue, audit)
         settings.write_text(options.clean, listed.to_csv(index=False))
-    console.answer(options, dataclasses.asdict(audit), report.to_text(audit))
+    # Of many films either takes a while.
+    if options.json:
+        console.answer(options, dataclasses.asdict(audit), "")
+    else:
+        console.answer(options, None, report.to_text(audit))
     return 0
 
 

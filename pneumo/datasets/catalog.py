@@ -113,10 +113,11 @@ def find_layout(root: Path) -> tuple[Path, list[ClassFolder]]:
         problem = OtherLayout if root.is_dir() else DatasetUnavailable
     except OSError as error:
         found = f"a folder that cannot be listed ({error.strerror})"
+    or_say = ", or say what each folder holds" if problem is OtherLayout else ""
     raise problem(
         f"Expected radiographs in {root} as <split>/<class>/<image>, for example "
         f"train/NORMAL and train/PNEUMONIA (splits: {', '.join(SPLITS)}). Found: {found}. "
-        "Choose the folder that holds the splits, or say what each folder holds."
+        f"Choose the folder that holds the splits{or_say}."
     )
 
 

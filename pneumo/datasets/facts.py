@@ -23,11 +23,13 @@ class Quantity:
         title: for people.
         unit: behind a value; "" for none.
         digits: behind the decimal point.
+        explanation: where the title does not say enough; "" where it does.
     """
 
     title: str
     unit: str = ""
     digits: int = 0
+    explanation: str = ""
 
     def describe(self, value: float) -> str:
         """A value with its unit."""
@@ -47,8 +49,19 @@ QUANTITIES: Mapping[str, Quantity] = {
     "series": Quantity(title="Films of the patient"),
     "brightness": Quantity(title="Mean grey level", digits=1),
     "probability": Quantity(title="Probability of pneumonia", unit="%", digits=1),
-    "confidence": Quantity(title="Confidence of the model", unit="%", digits=1),
-    "error": Quantity(title="Error of the model", unit="%", digits=1),
+    "confidence": Quantity(
+        title="Confidence of the model",
+        unit="%",
+        digits=1,
+        explanation="The probability of the class that the model leans to.",
+    ),
+    "error": Quantity(
+        title="Error of the model",
+        unit="%",
+        digits=1,
+        explanation="How far the probability is from the label: 0 % is sure and right, 100 % sure "
+        "and wrong.",
+    ),
 }
 """By the name of their column. All but the first four have to be found out first."""
 

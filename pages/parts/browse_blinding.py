@@ -1,4 +1,4 @@
-"""What stands beside a film: whoever learns to read films reads first, and is told afterwards."""
+"""Blinded reading: whoever learns to read films reads first, and is told afterwards."""
 
 from collections.abc import Hashable, Mapping
 from pathlib import PurePosixPath
@@ -25,19 +25,19 @@ EXPLANATIONS = {
 Film = Mapping[Hashable, Any] | pd.Series
 
 
-def choose_reading() -> None:
+def choose_blinding() -> None:
     """What is shown of films, behind one button."""
     shown = _shown()
     name, icon = SHOWN[shown]
     st.session_state["shown"] = shown
-    with st.popover(name, icon=icon, key="reading", on_change="rerun"):
+    with st.popover(name, icon=icon, key="blinding", on_change="rerun"):
         st.radio(
             "Shown of a film",
             list(SHOWN),
             format_func=lambda it: SHOWN[it][0],
             captions=list(EXPLANATIONS.values()),
             key="shown",
-            on_change=_take_reading,
+            on_change=_take_shown,
         )
 
 
@@ -79,9 +79,9 @@ def _is_revealed(film: Film | None) -> bool:
     return film is not None and film["path"] in st.session_state.get("revealed", ())
 
 
-def _take_reading() -> None:
+def _take_shown() -> None:
     chosen = st.session_state["shown"]
     address.put(shown=None if chosen == "all" else chosen.capitalize())
     if chosen == "film" and not address.value("draw"):
         address.put_filter(draw="1")  # the data set's own order tells the class
-    st.session_state["reading"] = False  # closes it
+    st.session_state["blinding"] = False  # closes it
