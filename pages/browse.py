@@ -13,7 +13,7 @@ from pages.parts.browse_compare import films_to_compare, show_compare
 from pages.parts.browse_film import show_film
 from pages.parts.browse_filters import choose_films, chosen_films
 from pages.parts.browse_grid import show_classes, show_grid
-from pages.parts.browse_known import facts_of
+from pages.parts.browse_known import facts_of, find_films
 from pages.parts.browse_map import films_beside_map, show_map
 from pages.parts.browse_model import opinions_of_model
 from pages.parts.datasets import has_changed, require_dataset, switcher
@@ -69,7 +69,7 @@ def report_unreadable(catalog: pd.DataFrame) -> None:
 def choose_view(view: str, catalog: pd.DataFrame) -> None:
     """What is shown of the films."""
     st.session_state["view"] = view
-    compared = int(catalog["path"].isin(address.compared()).sum())
+    compared = len(films_to_compare(catalog))
     counted = VIEWS | ({"compare": f"Compare ({compared})"} if compared else {})
     st.segmented_control(
         "View",
@@ -133,7 +133,7 @@ if dataset.synthetic:
     )
 view = address.one_of("view", list(VIEWS)) or "films"
 film = address.value("film") or ""
-asked_for = catalog.index[catalog["path"] == film]
+asked_for = find_films(catalog, [film] if film else []).index
 follow_scroll(film=film, within=view)
 if asked_for.empty:
     if film:

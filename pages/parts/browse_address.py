@@ -4,6 +4,7 @@ The address is the only truth. Controls show what it says and change nothing but
 wrongly counts as not said.
 """
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -58,6 +59,16 @@ def number(name: str, *, default: int = 0) -> int:
     """A whole number that is not negative."""
     said = value(name) or ""
     return int(said) if said.isdecimal() and len(said) < 10 else default
+
+
+def is_blinded() -> bool:
+    """Whether films are to be read first: then the address does not tell either what they are."""
+    return one_of("shown", ["film"]) is not None
+
+
+def alias(path: str) -> str:
+    """What a film is called in the address where its path would tell its class."""
+    return hashlib.blake2b(path.encode(), digest_size=8).hexdigest()
 
 
 def outlines() -> list[Outline]:
@@ -142,7 +153,7 @@ def forget() -> None:
 
 def open_film(path: str | None) -> None:
     """Show a film large, or none; the rest stays, so that it is clear among which films it is."""
-    put(film=path)
+    put(film=alias(path) if path and is_blinded() else path)
 
 
 # Controls -------------------------------------------------------------------------------
@@ -163,15 +174,20 @@ def take(name: str, write: Callable[[Any], str | None], change: Callable[..., No
 
 
 def compared() -> list[str]:
-    """Paths of the films that are to be compared, as the address has them."""
+    """The films that are to be compared, by path or alias, as the address has them."""
     return list(dict.fromkeys(st.query_params.get_all("compare")))[:MOST_COMPARED]
+
+
+def is_compared(path: str) -> bool:
+    """Whether a film is among those to be compared."""
+    return not {path, alias(path)}.isdisjoint(compared())
 
 
 def pick(path: str, *, wanted: bool = True) -> None:
     """Have a film compared with the others, or no longer."""
     _catch_up(ON_ITS_WAY)
-    others = [it for it in compared() if it != path]
-    put(compare=[*others, path] if wanted else others)
+    others = [it for it in compared() if it not in (path, alias(path))]
+    put(compare=[*others, alias(path) if is_blinded() else path] if wanted else others)
 
 
 def pick_none() -> None:

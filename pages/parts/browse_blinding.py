@@ -46,12 +46,12 @@ def shows_label(film: Film | None = None) -> bool:
 
     Without a film: whether all of them are.
     """
-    return _shown() != "film" or _is_revealed(film)
+    return not address.is_blinded() or _is_revealed(film)
 
 
 def shows_opinion(film: Film | None = None) -> bool:
     """Whether a film, or without one every film, is shown with what the model says of it."""
-    return _shown() == "all" or (_shown() == "film" and _is_revealed(film))
+    return _shown() == "all" or (address.is_blinded() and _is_revealed(film))
 
 
 def reveal(path: str) -> None:

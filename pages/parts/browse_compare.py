@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts.browse_blinding import describe, name_of, shows_label, shows_opinion
+from pages.parts.browse_known import find_films
 from pages.parts.browse_opinion import find_predictor, opinion_of, read_film
 from pages.parts.frame import class_badge, escape, film_name, headline
 from pages.parts.viewer import ViewedFilm, show_films
@@ -14,10 +15,8 @@ from pneumo import radiograph
 
 
 def films_to_compare(catalog: pd.DataFrame) -> pd.DataFrame:
-    """The films that were picked, by path, in the order in which they were."""
-    paths = address.compared()
-    films = catalog[catalog["path"].isin(paths)].set_index("path", drop=False)
-    return films.loc[[path for path in paths if path in films.index]]
+    """The films that were picked, in the order in which they were."""
+    return find_films(catalog, address.compared())
 
 
 def show_compare(root: Path, catalog: pd.DataFrame) -> None:
@@ -43,19 +42,20 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
         )
         st.button("Clear", icon=":material/close:", key="clear", on_click=address.pick_none)
     viewed, verdicts = [], {}
-    for path, film in films.iterrows():
+    for _, film in films.iterrows():
         try:
             pixels = read_film(root, film).pixels
         except (radiograph.UnreadableRadiograph, OSError) as unreadable:
             st.warning(
-                f"{escape(str(path))} cannot be shown. {unreadable}", icon=":material/broken_image:"
+                f"{escape(name_of(film))} cannot be shown. {unreadable}",
+                icon=":material/broken_image:",
             )
             continue
         heat_map = None
         if predictor is not None and shows_opinion(film):
             prediction = opinion_of(predictor, root, film).prediction
             heat_map = prediction.evidence_for(prediction.verdict)
-            verdicts[path] = headline(prediction)
+            verdicts[film["path"]] = headline(prediction)
         viewed.append(
             ViewedFilm(
                 name=name_of(film),
@@ -67,7 +67,8 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
     if viewed:
         show_films(viewed, key="compare-viewer")
     cells = st.grid(len(films), min_column_width=150, gap="medium", key="compared")
-    for place, (path, film) in enumerate(films.iterrows()):
+    for place, (_, film) in enumerate(films.iterrows()):
+        path = film["path"]
         with cells.cell(), st.container(gap="xxsmall"):
             st.button(
                 film_name(name_of(film)),

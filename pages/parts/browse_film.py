@@ -113,15 +113,14 @@ def _toolbar(films: pd.DataFrame, film: pd.Series, back_to: str) -> None:
                     args=(films["path"].iloc[goal] if possible else None,),
                 )
             st.caption(f"{place + 1:,} of {len(films):,}", width="content")
-        compared = address.compared()
-        if film["path"] in compared:
+        if address.is_compared(film["path"]):
             st.caption(":material/check: Among the films to compare", width="content")
         else:
             st.button(
                 "Add to compare",
                 icon=":material/compare:",
                 key="add-to-compare",
-                disabled=len(compared) == address.MOST_COMPARED,
+                disabled=len(address.compared()) == address.MOST_COMPARED,
                 on_click=address.pick,
                 args=(film["path"],),
             )

@@ -89,7 +89,6 @@ def cards(
     most, least = SIZES[size]
     pictures = gallery.thumbnails(root, films, **PICTURE, limits=settings.load().image_limits)
     cells = st.grid(columns or most, min_column_width=width or least, gap="small", key=key)
-    compared = address.compared()
     shown = zip(films.to_dict("records"), pictures, notes or [""] * len(films), strict=True)
     for place, (film, picture, note) in enumerate(shown):
         with cells.cell(), st.container(key=f"card-{key}-{place}", gap="xxsmall"):
@@ -105,7 +104,7 @@ def cards(
                 args=(film["path"],),
             )
             if pickable:
-                _compare_box(film["path"], compared)
+                _compare_box(film["path"])
 
 
 def _caption(film: Mapping[Hashable, Any], note: str, *, short: bool) -> str:
@@ -133,15 +132,15 @@ def _notes(films: pd.DataFrame, known: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _compare_box(path: str, compared: list[str]) -> None:
+def _compare_box(path: str) -> None:
     """A box on the picture: whether the film is among those to be compared."""
     key = f"pick-{path}"
-    chosen = st.session_state[key] = path in compared
+    chosen = st.session_state[key] = address.is_compared(path)
     st.checkbox(
         "Compare",
         key=key,
         on_change=lambda: address.pick(path, wanted=st.session_state[key]),
-        disabled=not chosen and len(compared) == address.MOST_COMPARED,
+        disabled=not chosen and len(address.compared()) == address.MOST_COMPARED,
     )
 
 

@@ -1,6 +1,6 @@
 """What is known of the films of a data set, found out once and kept for all sessions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pages.parts import browse_address as address
 from pages.parts import work
 from pneumo import settings
 from pneumo.audit import films as pictures
@@ -34,6 +35,17 @@ def facts_of(catalog: pd.DataFrame) -> pd.DataFrame:
     """
     found, _ = _facts(catalog, _last_measured(catalog), last_audited(catalog))
     return found
+
+
+def find_films(catalog: pd.DataFrame, named: Iterable[str]) -> pd.DataFrame:
+    """The films that the address names by path or alias, in its order; others are left out."""
+    rows: list[int] = []
+    for name in named:
+        found = catalog.index[catalog["path"] == name]
+        if found.empty:
+            found = catalog.index[_aliases(catalog)[0] == name]
+        rows.extend(found)
+    return catalog.loc[rows]
 
 
 def require_pictures(catalog: pd.DataFrame) -> np.ndarray | None:
@@ -94,6 +106,11 @@ def _last_measured(catalog: pd.DataFrame) -> int:
 
 def _newest(catalog: pd.DataFrame, pattern: str) -> int:
     return max((path.stat().st_mtime_ns for path in _store(catalog).glob(pattern)), default=0)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)
+def _aliases(catalog: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
+    return catalog["path"].map(address.alias), catalog
 
 
 @st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)

@@ -209,8 +209,15 @@ def test_whoever_reads_first_is_told_no_label_until_it_is_asked_for(sample: Path
     assert "Labelled :orange-badge" in said(app) and film.stem in said(app)
     assert "Prediction" in said(app) or "Unsure" in said(app) or "Outside" in said(app)
     app.button(key="next").click().run()
-    assert app.query_params["film"] == f"train/PNEUMONIA/{other.name}"
+    assert app.query_params["film"] == browse_address.alias(f"train/PNEUMONIA/{other.name}")
+    assert "person" not in said(app), "the address tells nothing either"
+    app.button(key="add-to-compare").click().run()
+    assert app.query_params["compare"] == app.query_params["film"]
+    app.button(key="back").click().run()
+    app.button_group(key="view").set_value("compare").run()
     assert "person" not in said(app)
+    app.radio(key="shown").set_value("all").run()
+    assert other.stem in said(app)
 
 
 def test_next_follows_the_selection_and_keeps_it(sample: Path) -> None:
