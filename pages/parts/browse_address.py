@@ -17,8 +17,8 @@ from pneumo.inference.film_map import Outline
 
 MOST_COMPARED = 4
 
-ON_ITS_WAY = 1.0
-"""Seconds in which a browser has surely heard of a change of the address."""
+ON_ITS_WAY = 5.0
+"""Seconds in which a browser has surely heard of a change of the address, however busy it is."""
 
 AT_ONCE = 0.5
 """Seconds in which nobody goes back to where the address was: the browser has not heard yet."""
@@ -89,15 +89,16 @@ def outlines() -> list[Outline]:
 
 def put(**said: str | Sequence[str] | None) -> None:
     """Have the address say something; None takes it out."""
-    _catch_up(ON_ITS_WAY)
+    _say_again(within=ON_ITS_WAY)
     before = _everything()
     for name, text in said.items():
         if text:
             st.query_params[name] = text
         else:
             st.query_params.pop(name, None)
-    st.session_state["address-left"] = [*_just_left(ON_ITS_WAY), (time.monotonic(), before)]
+    st.session_state["address-left"] = [*_left(ON_ITS_WAY), (time.monotonic(), before)]
     st.session_state["address-said"] = _everything()
+    st.session_state["address-is-new"] = True
 
 
 def catch_up() -> None:
@@ -105,18 +106,25 @@ def catch_up() -> None:
 
     With each click, and on its own every few seconds, it sends the address that it knows. What it
     sends at the heels of a click, such as one that also ends a search, would undo what that said.
+    What it sends later counts: it has heard, or somebody went back.
     """
-    _catch_up(AT_ONCE)
+    if st.session_state.pop("address-is-new", False):
+        return  # said for this very run: the browser cannot know
+    if not _say_again(within=AT_ONCE):
+        st.session_state.pop("address-left", None)
 
 
-def _catch_up(within: float) -> None:
+def _say_again(*, within: float) -> bool:
+    """Whether the address was one that was left so many seconds ago at most; it is put right."""
     now = _everything()
-    if any(now == left for _, left in _just_left(within)):
+    undone = any(now == said for _, said in _left(within))
+    if undone:
         st.query_params.from_dict(st.session_state["address-said"])
+    return undone
 
 
-def _just_left(within: float) -> list[tuple[float, dict[str, list[str]]]]:
-    """What the address said a moment ago, and when it ceased to."""
+def _left(within: float) -> list[tuple[float, dict[str, list[str]]]]:
+    """When the address ceased to say what, as long as nothing tells that the browser has heard."""
     left = st.session_state.get("address-left", [])
     return [(moment, said) for moment, said in left if time.monotonic() - moment < within]
 
@@ -185,7 +193,7 @@ def is_compared(path: str) -> bool:
 
 def pick(path: str, *, wanted: bool = True) -> None:
     """Have a film compared with the others, or no longer."""
-    _catch_up(ON_ITS_WAY)
+    _say_again(within=ON_ITS_WAY)
     others = [it for it in compared() if it not in (path, alias(path))]
     put(compare=[*others, alias(path) if is_blinded() else path] if wanted else others)
 

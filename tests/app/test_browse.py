@@ -110,6 +110,20 @@ def test_an_address_that_the_browser_sends_too_late_undoes_nothing(
     assert all("Pneumonia" in text for text in films(app))
 
 
+def test_whoever_went_back_is_not_sent_forward_by_the_next_click(
+    sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browse_address, "ON_ITS_WAY", 60)
+    monkeypatch.setattr(browse_address, "AT_ONCE", 0)
+    app = open_browse()
+    app.button_group(key="label").set_value("PNEUMONIA").run()
+    app.query_params.clear()  # long after it was heard
+    app.run()
+    app.button_group(key="split").set_value("test").run()
+    assert "label" not in app.query_params
+    assert len(films(app)) == 20
+
+
 def test_search_finds_a_patient(sample: Path) -> None:
     app = open_browse()
     name = sorted((sample / "test" / "NORMAL").iterdir())[0].stem

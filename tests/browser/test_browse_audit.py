@@ -40,6 +40,7 @@ def test_an_audit_its_films_its_report_and_a_new_split(
         assert html.startswith("<!doctype html>") and "data:image/jpeg;base64," in html
 
         # A new split is in use on every page, and undone on any.
+        page.locator(".st-key-resplit-asked button").click()
         page.locator(".st-key-resplit button").click()
         expect(page.locator(".st-key-undo-split-here")).to_be_visible(timeout=60_000)
         page.goto(f"{server}/train")
@@ -52,5 +53,5 @@ def test_nothing_is_cut_off_on_a_telephone(page: Page, server: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{server}/browse?view=Audit&witness=Nobody")
     page.locator(".st-key-audit button").click()
-    expect(page.locator(".st-key-resplit")).to_be_visible(timeout=120_000)
+    expect(page.locator(".st-key-resplit-asked")).to_be_visible(timeout=120_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
