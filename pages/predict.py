@@ -11,7 +11,7 @@ from pages.parts.models import load_predictor, model_folders
 from pages.parts.predict_answer import show_answer
 from pages.parts.predict_files import drop_zone
 from pages.parts.predict_many import follow, forget, show_many
-from pages.parts.predict_reading import choose_blinding
+from pages.parts.predict_reading import choose_reading
 from pneumo import radiograph, settings
 from pneumo.datasets import gallery, phantom
 from pneumo.inference import batch, bundle
@@ -153,7 +153,7 @@ if not questions:
 if len(questions) > 1:
     running = follow(questions, predictor, here.image_limits)
     with beside:
-        reading = choose_blinding(predictor.bundle.card.operating_points)
+        reading = choose_reading(predictor.bundle.card.operating_points)
     shown = show_many(running, reading, dropped, here.image_limits)
     if shown is not None:
         show_answer(shown, predictor, reading)

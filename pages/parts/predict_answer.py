@@ -8,7 +8,7 @@ import streamlit as st
 from pages.parts.frame import escape, headline
 from pages.parts.predict_cases import show_cases
 from pages.parts.predict_explanation import choose_heat_map, show_agreement, show_stability
-from pages.parts.predict_reading import choose_blinding
+from pages.parts.predict_reading import choose_reading
 from pages.parts.predict_report import offer_report
 from pages.parts.viewer import show_viewer
 from pneumo import figures, radiograph, settings
@@ -45,7 +45,7 @@ def show_answer(answer: Answer, predictor: Predictor, reading: Reading | None = 
     with verdict, st.container(border=True, key="verdict"):
         first = st.container()  # whoever opens the page on a phone sees the verdict first
         if reading is None:
-            reading = choose_blinding(card.operating_points)
+            reading = choose_reading(card.operating_points)
         answer = reading.of(answer)
         prediction = answer.prediction
         assert prediction is not None

@@ -10,7 +10,7 @@ from pneumo.evaluation.operating_point import BALANCED, OperatingPoint
 from pneumo.inference.batch import Reading
 
 
-def choose_blinding(points: Mapping[str, OperatingPoint]) -> Reading:
+def choose_reading(points: Mapping[str, OperatingPoint]) -> Reading:
     """Ask for the operating point and the prevalence; nothing is predicted again."""
     with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="reading"):
         name = st.segmented_control(
