@@ -12,8 +12,10 @@ OPENCV = $(shell sed -n 's/^opencv-python==//p' requirements.txt)
 app: .venv/app
 	$(BIN)/streamlit run streamlit_app.py --server.port $(PORT)
 
+# The browser tests wait more than they compute, and their patience has limits: they run alone.
 test: .venv/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser
+	$(BIN)/python -m pytest tests/browser
 
 check: .venv/test
 	$(BIN)/ruff check .

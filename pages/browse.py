@@ -133,9 +133,9 @@ if dataset.synthetic:
     )
 view = address.one_of("view", list(VIEWS)) or "films"
 film = address.value("film") or ""
-asked_for = find_films(catalog, [film] if film else []).index
+opened = find_films(catalog, [film] if film else [])
 follow_scroll(film=film, within=view)
-if asked_for.empty:
+if opened.empty:
     if film:
         report_missing_film(film)
     choose_view(view, catalog)
@@ -146,25 +146,22 @@ if asked_for.empty:
         with st.container(key=f"summary-of-{view}"):
             summary(catalog)
         report_unreadable(catalog)
+    if view == "compare":
+        show_compare(root, catalog)
+        st.stop()
 
 # What the model says of all films decides which are shown, and is asked for below the filters.
 first, below = st.container(), st.container()
-opinions = None
-if len(asked_for) or view != "compare":
-    with below:
-        opinions = opinions_of_model(catalog, root)
+with below:
+    opinions = opinions_of_model(catalog, root)
 known = facts_of(catalog)
 if opinions is not None:
     known = known.join(facts.of_opinions(catalog["label"], opinions.table))
 
-if len(asked_for):
-    with first:
-        films = films_around(view, catalog, known, opinions)
-        show_film(root, catalog, known, films, int(asked_for[0]), opinions, back_to=VIEWS[view])
-    st.stop()
 with first:
-    if view == "compare":
-        show_compare(root, catalog)
+    if not opened.empty:
+        around = films_around(view, catalog, known, opinions)
+        show_film(root, catalog, known, around, opened.index[0], opinions, back_to=VIEWS[view])
         st.stop()
     films = choose_films(catalog, known)
     if films.empty:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import streamlit as st
 
 from pneumo.datasets.facts import QUANTITIES, Range
@@ -161,7 +163,30 @@ def forget() -> None:
 
 def open_film(path: str | None) -> None:
     """Show a film large, or none; the rest stays, so that it is clear among which films it is."""
-    put(film=alias(path) if path and is_blinded() else path)
+    put(film=_name(path) if path else None)
+
+
+def open_neighbour(paths: pd.Series, step: int) -> None:
+    """Show the film that is so many places on.
+
+    From the one that the address names now, which a quicker press of the same key may have put
+    there since the page was drawn.
+
+    Args:
+        paths: of the films, in their order.
+        step: 1 for the next, -1 for the one before.
+    """
+    _say_again(within=ON_ITS_WAY)
+    film = value("film")
+    named = paths if (paths == film).any() else paths.map(alias)
+    (found,) = np.nonzero((named == film).to_numpy())
+    if len(found) and 0 <= found[0] + step < len(paths):
+        open_film(paths.iloc[found[0] + step])
+
+
+def _name(path: str) -> str:
+    """What a film is called in the address."""
+    return alias(path) if is_blinded() else path
 
 
 # Controls -------------------------------------------------------------------------------
@@ -195,7 +220,7 @@ def pick(path: str, *, wanted: bool = True) -> None:
     """Have a film compared with the others, or no longer."""
     _say_again(within=ON_ITS_WAY)
     others = [it for it in compared() if it not in (path, alias(path))]
-    put(compare=[*others, alias(path) if is_blinded() else path] if wanted else others)
+    put(compare=[*others, _name(path)] if wanted else others)
 
 
 def pick_none() -> None:

@@ -98,19 +98,18 @@ def _toolbar(films: pd.DataFrame, film: pd.Series, back_to: str) -> None:
         )
         if len(found):
             place = int(found[0])
-            for text, icon, shortcut, goal in (
-                ("Previous", ":material/chevron_left:", "Left", place - 1),
-                ("Next", ":material/chevron_right:", "Right", place + 1),
+            for text, icon, shortcut, step in (
+                ("Previous", ":material/chevron_left:", "Left", -1),
+                ("Next", ":material/chevron_right:", "Right", 1),
             ):
-                possible = 0 <= goal < len(films)
                 st.button(
                     text,
                     icon=icon,
                     shortcut=shortcut,
-                    disabled=not possible,
+                    disabled=not 0 <= place + step < len(films),
                     key=text.lower(),
-                    on_click=address.open_film,
-                    args=(films["path"].iloc[goal] if possible else None,),
+                    on_click=address.open_neighbour,
+                    args=(films["path"], step),
                 )
             st.caption(f"{place + 1:,} of {len(films):,}", width="content")
         if address.is_compared(film["path"]):

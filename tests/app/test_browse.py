@@ -234,6 +234,19 @@ def test_whoever_reads_first_is_told_no_label_until_it_is_asked_for(sample: Path
     assert other.stem in said(app)
 
 
+def test_a_key_pressed_twice_goes_two_films_on(
+    sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browse_address, "ON_ITS_WAY", 60)
+    first, _, third, *_ = sorted((sample / "test" / "NORMAL").iterdir())
+    app = open_browse(split="Test", film=f"test/NORMAL/{first.name}", shown="Label")
+    app.button(key="next").click().run()
+    # The second press was sent before the browser had heard of the first.
+    app.query_params["film"] = f"test/NORMAL/{first.name}"
+    app.button(key="next").click().run()
+    assert app.query_params["film"] == f"test/NORMAL/{third.name}"
+
+
 def test_next_follows_the_selection_and_keeps_it(sample: Path) -> None:
     first, second, *_ = sorted((sample / "test" / "NORMAL").iterdir())
     app = open_browse(split="Test", film=f"test/NORMAL/{first.name}", shown="Label")
