@@ -20,7 +20,6 @@ from pages.parts.datasets import has_changed, require_dataset, switcher
 from pages.parts.frame import class_badge, escape, header, require_frame
 from pages.parts.scroll import follow_scroll
 from pneumo.datasets import catalog as catalogs
-from pneumo.datasets import facts
 from pneumo.inference.opinions import Opinions
 
 require_frame()
@@ -33,6 +32,7 @@ VIEWS = {
     "map": "Map",
     "audit": "Audit",
 }
+ABOUT_LABELS = ("classes", "audit")
 
 
 def summary(catalog: pd.DataFrame) -> None:
@@ -66,6 +66,11 @@ def report_unreadable(catalog: pd.DataFrame) -> None:
             )
 
 
+def views() -> list[str]:
+    """Those on offer: some are about labels, and not for whoever is blinded."""
+    return [it for it in VIEWS if not (address.is_blinded() and it in ABOUT_LABELS)]
+
+
 def choose_view(view: str, catalog: pd.DataFrame) -> None:
     """What is shown of the films."""
     st.session_state["view"] = view
@@ -73,7 +78,7 @@ def choose_view(view: str, catalog: pd.DataFrame) -> None:
     counted = VIEWS | ({"compare": f"Compare ({compared})"} if compared else {})
     st.segmented_control(
         "View",
-        list(VIEWS),
+        views(),
         required=True,
         format_func=counted.__getitem__,
         key="view",
@@ -118,12 +123,12 @@ def offer_all_films() -> None:
 # The page -------------------------------------------------------------------------------
 
 address.catch_up()
+if has_changed():
+    address.forget()
 with header("Browse"), st.container(horizontal=True, gap="small", width="content"):
     choose_blinding()
     switcher()
 dataset, catalog = require_dataset()
-if has_changed():
-    address.forget()
 
 root = Path(catalog.attrs["root"])
 if dataset.synthetic:
@@ -131,7 +136,7 @@ if dataset.synthetic:
         ":material/science: These films are synthetic: computed from a model of the chest, "
         "not taken of patients."
     )
-view = address.one_of("view", list(VIEWS)) or "films"
+view = address.one_of("view", views()) or "films"
 film = address.value("film") or ""
 opened = find_films(catalog, [film] if film else [])
 follow_scroll(film=film, within=view)
@@ -154,9 +159,7 @@ if opened.empty:
 first, below = st.container(), st.container()
 with below:
     opinions = opinions_of_model(catalog, root)
-known = facts_of(catalog)
-if opinions is not None:
-    known = known.join(facts.of_opinions(catalog["label"], opinions.table))
+known = facts_of(catalog, opinions)
 
 with first:
     if not opened.empty:

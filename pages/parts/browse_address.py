@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import streamlit as st
 
 from pneumo.datasets.facts import QUANTITIES, Range
@@ -63,14 +61,25 @@ def number(name: str, *, default: int = 0) -> int:
     return int(said) if said.isdecimal() and len(said) < 10 else default
 
 
+def value_now(name: str) -> str | None:
+    """What the address says of a name, also where the browser has not heard of that yet."""
+    _say_again(within=ON_ITS_WAY)
+    return value(name)
+
+
 def is_blinded() -> bool:
-    """Whether films are to be read first: then the address does not tell either what they are."""
+    """Whether labels are hidden: films then go by their alias, also in the address."""
     return one_of("shown", ["film"]) is not None
 
 
 def alias(path: str) -> str:
-    """What a film is called in the address where its path would tell its class."""
+    """What a film is called where its path would tell its class."""
     return hashlib.blake2b(path.encode(), digest_size=8).hexdigest()
+
+
+def name_of(path: str) -> str:
+    """What a film is called in the address."""
+    return alias(path) if is_blinded() else path
 
 
 def outlines() -> list[Outline]:
@@ -155,38 +164,25 @@ def reset() -> None:
     put_filter(**dict.fromkeys((*FILTERS, *QUANTITIES)))
 
 
+def blind() -> None:
+    """Hide labels, also those of films that the address names already."""
+    aliases: dict[str, list[str]] = {
+        name: [alias(it) if "/" in it else it for it in st.query_params.get_all(name)]
+        for name in ("film", "compare", "marked")
+    }
+    put(shown="Film", page=None, **aliases)
+
+
 def forget() -> None:
-    """Take back everything: it was said of another data set."""
-    st.query_params.clear()
+    """Take back what was said of another data set: all but how films are read."""
+    shown = value("shown")
+    st.query_params.from_dict({"shown": shown} if shown else {})
     st.session_state.pop("address-left", None)
 
 
 def open_film(path: str | None) -> None:
     """Show a film large, or none; the rest stays, so that it is clear among which films it is."""
-    put(film=_name(path) if path else None)
-
-
-def open_neighbour(paths: pd.Series, step: int) -> None:
-    """Show the film that is so many places on.
-
-    From the one that the address names now, which a quicker press of the same key may have put
-    there since the page was drawn.
-
-    Args:
-        paths: of the films, in their order.
-        step: 1 for the next, -1 for the one before.
-    """
-    _say_again(within=ON_ITS_WAY)
-    film = value("film")
-    named = paths if (paths == film).any() else paths.map(alias)
-    (found,) = np.nonzero((named == film).to_numpy())
-    if len(found) and 0 <= found[0] + step < len(paths):
-        open_film(paths.iloc[found[0] + step])
-
-
-def _name(path: str) -> str:
-    """What a film is called in the address."""
-    return alias(path) if is_blinded() else path
+    put(film=name_of(path) if path else None)
 
 
 # Controls -------------------------------------------------------------------------------
@@ -220,7 +216,7 @@ def pick(path: str, *, wanted: bool = True) -> None:
     """Have a film compared with the others, or no longer."""
     _say_again(within=ON_ITS_WAY)
     others = [it for it in compared() if it not in (path, alias(path))]
-    put(compare=[*others, _name(path)] if wanted else others)
+    put(compare=[*others, name_of(path)] if wanted else others)
 
 
 def pick_none() -> None:

@@ -32,7 +32,7 @@ NOBODY = "Nobody"
 """Who doubts labels where no model is to."""
 
 SHOWN = 12
-"""Films behind a finding that are shown at once, unless a group has more."""
+"""Films behind a finding that are shown at once, at most."""
 
 SIGNS: dict[Severity, tuple[str, str]] = {
     "serious": ("red", ":material/error:"),
@@ -83,9 +83,11 @@ def films_of_finding(catalog: pd.DataFrame) -> pd.DataFrame:
     audit = _known(catalog, witness.digest if witness else "")
     code = address.value("finding")
     films = [it.films for it in audit.findings if it.code == code] if audit else []
-    by_path = catalog.set_index("path", drop=False)
-    paths = dict.fromkeys(film.path for film in chain.from_iterable(films))
-    return by_path.loc[[path for path in paths if path in by_path.index]]
+    places: dict[str, int] = {}
+    for film in chain.from_iterable(films):
+        places.setdefault(film.path, len(places))
+    found = catalog[catalog["path"].isin(places)]
+    return found.loc[found["path"].map(places).sort_values().index]
 
 
 # Auditing -------------------------------------------------------------------------------
@@ -107,7 +109,7 @@ def _witness() -> Bundle | None:
 
 
 def _choose_witness() -> Bundle | None:
-    """The same, where it can be chosen, and None where it is damaged."""
+    """The model whose features doubt the labels; None where none is to, or it is damaged."""
     offered = _offered_witnesses()
     st.session_state["witness"] = address.one_of("witness", offered) or offered[0]
     left, right = st.columns([3, 9], gap="medium", vertical_alignment="bottom")

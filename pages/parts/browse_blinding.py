@@ -10,17 +10,23 @@ import streamlit as st
 from pages.parts import browse_address as address
 
 SHOWN = {
-    "all": ("Label and opinion", ":material/visibility:"),
-    "label": ("Label only", ":material/label:"),
-    "film": ("Film only", ":material/visibility_off:"),
+    "all": (
+        "Label and opinion",
+        ":material/visibility:",
+        "What the data set says and what the model says.",
+    ),
+    "label": (
+        "Label only",
+        ":material/label:",
+        "Read with the label in mind, without the model.",
+    ),
+    "film": (
+        "Film only",
+        ":material/visibility_off:",
+        "Read first, in random order: label, name and opinion are shown when you ask for them.",
+    ),
 }
-"""What can be shown of a film, by the name in the address, with its icon."""
-
-EXPLANATIONS = {
-    "all": "What the data set says and what the model says.",
-    "label": "Read with the label in mind, without the model.",
-    "film": "Read first, in random order: label, name and opinion are shown when you ask for them.",
-}
+"""What can be shown of a film, by the name in the address, with its icon and what it is for."""
 
 Film = Mapping[Hashable, Any] | pd.Series
 
@@ -28,14 +34,14 @@ Film = Mapping[Hashable, Any] | pd.Series
 def choose_blinding() -> None:
     """What is shown of films, behind one button."""
     shown = _shown()
-    name, icon = SHOWN[shown]
+    name, icon, _ = SHOWN[shown]
     st.session_state["shown"] = shown
     with st.popover(name, icon=icon, key="blinding", on_change="rerun"):
         st.radio(
             "Shown of a film",
             list(SHOWN),
             format_func=lambda it: SHOWN[it][0],
-            captions=list(EXPLANATIONS.values()),
+            captions=[explanation for _, _, explanation in SHOWN.values()],
             key="shown",
             on_change=_take_shown,
         )
@@ -54,9 +60,9 @@ def shows_opinion(film: Film | None = None) -> bool:
     return _shown() == "all" or (address.is_blinded() and _is_revealed(film))
 
 
-def reveal(path: str) -> None:
-    """Show label and opinion of a film from now on."""
-    st.session_state["revealed"] = {*st.session_state.get("revealed", ()), path}
+def reveal(digest: str) -> None:
+    """Show label and opinion of a film from now on; its copies are the same film."""
+    st.session_state["revealed"] = {*st.session_state.get("revealed", ()), digest}
 
 
 def name_of(film: Film) -> str:
@@ -76,12 +82,13 @@ def _shown() -> str:
 
 
 def _is_revealed(film: Film | None) -> bool:
-    return film is not None and film["path"] in st.session_state.get("revealed", ())
+    return film is not None and film["digest"] in st.session_state.get("revealed", ())
 
 
 def _take_shown() -> None:
     chosen = st.session_state["shown"]
-    address.put(shown=None if chosen == "all" else chosen.capitalize())
-    if chosen == "film" and not address.value("draw"):
-        address.put_filter(draw="1")  # the data set's own order tells the class
+    if chosen == "film":
+        address.blind()
+    else:
+        address.put(shown=None if chosen == "all" else chosen.capitalize())
     st.session_state["blinding"] = False  # closes it

@@ -9,6 +9,7 @@ import streamlit as st
 from pages.parts import browse_address as address
 from pages.parts.browse_blinding import describe, name_of, reveal, shows_label, shows_opinion
 from pages.parts.browse_grid import cards
+from pages.parts.browse_known import find_films
 from pages.parts.browse_opinion import (
     Opinion,
     find_predictor,
@@ -48,7 +49,7 @@ def show_film(
         back_to: name of the list.
     """
     film, of_film = catalog.iloc[row], known.iloc[row]
-    _toolbar(films, film, back_to)
+    _toolbar(catalog, films, film, back_to)
     view, facts = st.columns([9, 4], gap="medium")
     with facts, st.container(border=True):
         _label(film)
@@ -84,7 +85,7 @@ def show_film(
     _beside(root, catalog, row, shown, opinions, predictor, opinion)
 
 
-def _toolbar(films: pd.DataFrame, film: pd.Series, back_to: str) -> None:
+def _toolbar(catalog: pd.DataFrame, films: pd.DataFrame, film: pd.Series, back_to: str) -> None:
     """Back to the list, and to the films before and after this one on it."""
     (found,) = np.nonzero((films["path"] == film["path"]).to_numpy())
     with st.container(horizontal=True, vertical_alignment="center", key="film-toolbar"):
@@ -108,8 +109,8 @@ def _toolbar(films: pd.DataFrame, film: pd.Series, back_to: str) -> None:
                     shortcut=shortcut,
                     disabled=not 0 <= place + step < len(films),
                     key=text.lower(),
-                    on_click=address.open_neighbour,
-                    args=(films["path"], step),
+                    on_click=_open_neighbour,
+                    args=(catalog, films["path"], step),
                 )
             st.caption(f"{place + 1:,} of {len(films):,}", width="content")
         if address.is_compared(film["path"]):
@@ -125,6 +126,18 @@ def _toolbar(films: pd.DataFrame, film: pd.Series, back_to: str) -> None:
             )
 
 
+def _open_neighbour(catalog: pd.DataFrame, paths: pd.Series, step: int) -> None:
+    """Show the film that is so many places on.
+
+    From the one that the address names now: a quicker press of the same key may have put it there
+    since the page was drawn.
+    """
+    for path in find_films(catalog, [address.value_now("film") or ""])["path"]:
+        (found,) = np.nonzero((paths == path).to_numpy())
+        if len(found) and 0 <= found[0] + step < len(paths):
+            address.open_film(paths.iloc[found[0] + step])
+
+
 def _label(film: pd.Series) -> None:
     """What the data set says of a film, or a way to be told."""
     split = f":gray-badge[{film['split'].capitalize()}]"
@@ -138,9 +151,9 @@ def _label(film: pd.Series) -> None:
         icon=":material/visibility:",
         type="primary",
         key="reveal",
-        shortcut="Enter",
+        shortcut="L",
         on_click=reveal,
-        args=(film["path"],),
+        args=(film["digest"],),
     )
 
 
@@ -164,7 +177,9 @@ def _facts(film: pd.Series, known: pd.Series) -> None:
 
 
 def _links(film: pd.Series, known: pd.Series) -> None:
-    """The same film on other pages, and its patient."""
+    """The same film on other pages, and its patient; they tell its label."""
+    if not shows_label(film):
+        return
     if st.button(
         "Question the model",
         icon=":material/radiology:",
@@ -173,7 +188,7 @@ def _links(film: pd.Series, known: pd.Series) -> None:
         "report.",
     ):
         st.switch_page("pages/predict.py", query_params={"film": film["path"]})
-    if known["series"] > 1 and shows_label(film):
+    if known["series"] > 1:
         st.button(
             f"All {known['series']} films of this patient in {film['split']}",
             icon=":material/person:",
@@ -216,7 +231,7 @@ def _beside(
             alt=f"Histogram of the grey levels, mean {shown.mean():.0f}",
         )
         same = gallery.of_the_same_patient(catalog, film)
-        if not same.empty:
+        if shows_label(film) and not same.empty:  # they have the same label
             st.markdown(f"**{len(same)} more of this patient in {film['split']}**")
             cards(root, same[:BESIDE], key="same", columns=3)
     with left:
@@ -228,7 +243,7 @@ def _beside(
                 "Nearest by the angle between what the network makes of the films; a radiologist "
                 "may find others more alike."
             )
-        elif predictor is not None and opinion is not None:
+        elif predictor is not None and opinion is not None and shows_label():
             show_cases(predictor, opinion.picture, key=f"{root}/{film['path']}")
 
 

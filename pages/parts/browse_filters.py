@@ -75,7 +75,7 @@ def chosen_films(catalog: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
         flags=[flag] if flag else [],
         source=address.value("source"),
     )
-    drawn = address.number("draw")
+    drawn = draw()
     if drawn:
         return gallery.shuffle(films, seed=drawn)
     by, descending = order()
@@ -87,9 +87,15 @@ def order() -> tuple[str, bool]:
     return address.one_of("sort", list(ORDERS)) or "", address.value("down") == "1"
 
 
+def draw() -> int:
+    """The seed of the random draw that is shown; 0 where films are in order."""
+    # Whoever is blinded is not shown the data set's own order: it tells the class.
+    return address.number("draw") or int(address.is_blinded() and not order()[0])
+
+
 def choose_order(known: pd.DataFrame) -> None:
     """Controls for the order of the films, or for a random draw of each class."""
-    drawn = address.number("draw")
+    drawn = draw()
     by, descending = order()
     # What is the same for all films is no order.
     offered = [it for it in ORDERS if not it or (it in known and known[it].min() < known[it].max())]
@@ -105,7 +111,7 @@ def choose_order(known: pd.DataFrame) -> None:
         width=235,
         on_change=_sort,
     )
-    if by in known and not drawn:
+    if by and by in offered and not drawn:
         st.button(
             "Largest first" if descending else "Smallest first",
             icon=":material/arrow_downward:" if descending else ":material/arrow_upward:",
@@ -122,7 +128,7 @@ def choose_order(known: pd.DataFrame) -> None:
         kwargs={"draw": str(drawn + 1)},
         help="A random draw of each class, in turn. The address remembers which.",
     )
-    if drawn:
+    if drawn and not address.is_blinded():
         st.button(
             "In order",
             icon=":material/undo:",
@@ -268,4 +274,6 @@ def _chip(name: str) -> str:
     said = address.value(name)
     if not said:
         return ""
-    return FLAGS.get(said, "") if name == "flag" else f"{name.capitalize()} {said}"
+    if name == "flag":
+        return FLAGS.get(address.one_of("flag", list(FLAGS)) or "", "")
+    return f"{name.capitalize()} {said}"

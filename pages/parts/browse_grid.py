@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts.browse_blinding import describe, name_of, shows_label, shows_opinion
-from pages.parts.browse_filters import choose_order, order
+from pages.parts.browse_filters import choose_order, draw, order
 from pages.parts.frame import class_badge, class_name, escape, film_name
 from pneumo import settings
 from pneumo.datasets import catalog as catalogs
@@ -117,7 +117,7 @@ def _caption(film: Mapping[Hashable, Any], note: str, *, short: bool) -> str:
 def _notes(films: pd.DataFrame, known: pd.DataFrame) -> list[str]:
     """Of each film what films are sorted by, and whether the model disagrees, a line each."""
     by, _ = order()
-    written = None if address.number("draw") else QUANTITIES.get(by)
+    written = None if draw() else QUANTITIES.get(by)
     notes = []
     of_films = known.loc[films.index].to_dict("records")
     for film, facts in zip(films.to_dict("records"), of_films, strict=True):
@@ -134,7 +134,7 @@ def _notes(films: pd.DataFrame, known: pd.DataFrame) -> list[str]:
 
 def _compare_box(path: str) -> None:
     """A box on the picture: whether the film is among those to be compared."""
-    key = f"pick-{path}"
+    key = f"pick-{address.alias(path)}"  # the page shows keys to those who look
     chosen = st.session_state[key] = address.is_compared(path)
     st.checkbox(
         "Compare",

@@ -27,13 +27,14 @@ BY_IDENTITY: dict[str | type[Any], Callable[[Any], Any]] = {
 is of, so that no other can take the place in memory by which they are known."""
 
 
-def facts_of(catalog: pd.DataFrame) -> pd.DataFrame:
-    """The facts of all films: of the catalogue, of their pixels and of the last audit if there are.
+def facts_of(catalog: pd.DataFrame, opinions: Opinions | None) -> pd.DataFrame:
+    """The facts of all films: of the catalogue, and of pixels, last audit and model if there are.
 
     Args:
         catalog: as `require_dataset` returns it.
+        opinions: about all films; None where no model has been asked.
     """
-    found, _ = _facts(catalog, _last_measured(catalog), last_audited(catalog))
+    found, *_ = _facts(catalog, opinions, _last_measured(catalog), last_audited(catalog))
     return found
 
 
@@ -114,7 +115,9 @@ def _aliases(catalog: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)
-def _facts(catalog: pd.DataFrame, measured: int, audited: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _facts(
+    catalog: pd.DataFrame, opinions: Opinions | None, measured: int, audited: int
+) -> tuple[pd.DataFrame, pd.DataFrame, Opinions | None]:
     found = facts.of(catalog)
     measures, _ = _measures(catalog, measured)
     if measures is not None:
@@ -123,7 +126,9 @@ def _facts(catalog: pd.DataFrame, measured: int, audited: int) -> tuple[pd.DataF
     if audit is not None:
         same = {path for group in audit.duplicates for path in group}
         found["audited"] = catalog["path"].isin(same)
-    return found, catalog
+    if opinions is not None:
+        found = found.join(facts.of_opinions(catalog["label"], opinions.table))
+    return found, catalog, opinions
 
 
 @st.cache_resource(show_spinner=False, max_entries=2, hash_funcs=BY_IDENTITY)

@@ -12,7 +12,7 @@ from pages.parts import browse_address as address
 from pages.parts import work
 from pages.parts.browse_blinding import shows_label, shows_opinion
 from pages.parts.browse_grid import cards, choose_page, pages_of
-from pages.parts.browse_known import BY_IDENTITY
+from pages.parts.browse_known import BY_IDENTITY, find_films
 from pages.parts.frame import class_badge, escape
 from pneumo import figures, settings
 from pneumo.datasets import facts
@@ -47,7 +47,7 @@ def show_map(
     places = _require_places(catalog, root, opinions)
     if places is None:
         return
-    points = _points(films, opinions, places)
+    points = _points(catalog, films, opinions, places)
     if points.empty:
         st.caption("None of these films has a place on the map.")
         return
@@ -70,7 +70,7 @@ def films_beside_map(
     places = None if opinions is None else _known_places(catalog, opinions)
     if opinions is None or places is None:
         return films[:0]
-    points = _points(films, opinions, places)
+    points = _points(catalog, films, opinions, places)
     return _selected(points) if points["selected"].any() else _outliers(points)
 
 
@@ -123,14 +123,17 @@ def _cached(
 # Showing it -----------------------------------------------------------------------------
 
 
-def _points(films: pd.DataFrame, opinions: Opinions, places: pd.DataFrame) -> pd.DataFrame:
+def _points(
+    catalog: pd.DataFrame, films: pd.DataFrame, opinions: Opinions, places: pd.DataFrame
+) -> pd.DataFrame:
     """The films that are looked at and have a place: the catalogue, x, y and the opinions.
 
     Beside these, whether each is among the farthest from the training films, and whether it is
     selected: it lies within an outline of the address, or is named by it.
     """
     points = films.join(places, how="inner").join(opinions.table)
-    selected = points["path"].isin(st.query_params.get_all("marked"))
+    marked = find_films(catalog, st.query_params.get_all("marked"))
+    selected = points.index.isin(marked.index)
     for outline in address.outlines():
         selected |= film_map.inside(points, outline)
     return points.assign(farthest=points.index.isin(_outliers(points).index), selected=selected)
@@ -183,10 +186,11 @@ def _show_chart(points: pd.DataFrame, by: str) -> None:
             (left, right), (bottom, top) = box["x"], box["y"]
             areas.append(((left, bottom), (right, bottom), (right, top), (left, top)))
         clicked = [it["customdata"][0] for it in selection["points"] if "customdata" in it]
+        areas = [it for it in areas if len(it) > 2]  # a slip of the hand has fewer corners
         if areas or clicked:  # a chart that leaves the page lets go of its selection
             address.put_filter(
                 area=[address.as_outline(it) for it in areas],
-                marked=[] if areas else list(dict.fromkeys(clicked)),
+                marked=[] if areas else [address.name_of(it) for it in dict.fromkeys(clicked)],
             )
 
     counts = ", ".join(
@@ -219,7 +223,7 @@ def _words(points: pd.DataFrame) -> list[str]:
     with_label, with_opinion = shows_label(), shows_opinion()
     written = []
     for film in points.to_dict("records"):
-        said = [_label_words(film) if with_label else f"{film['split'].capitalize()}"]
+        said = [_label_words(film) if with_label else film["split"].capitalize()]
         said += [_opinion_words(film)] if with_opinion else []
         written.append("<br>".join(said))
     return written
@@ -268,7 +272,8 @@ def _show_selected(root: Path, selected: pd.DataFrame) -> None:
             width="content",
         )
         st.button("Clear", icon=":material/close:", key="map-clear", on_click=_clear)
-    st.markdown(f":small[{' · '.join(_counted(selected))}]")
+    if counted := _counted(selected):
+        st.markdown(f":small[{' · '.join(counted)}]")
     number = 1
     if len(selected) > SHOWN:
         number = choose_page(pages_of(len(selected), each=SHOWN))

@@ -74,14 +74,16 @@ class Finding:
 def in_pages(films: Sequence[Film], *, most: int) -> list[list[list[Film]]]:
     """Films a page at a time, each page in groups; a film that stands alone is one.
 
-    No group is parted: a page holds more than the most only where one group does.
+    A group is parted only where it does not fit on a page of its own.
     """
     pages: list[list[list[Film]]] = [[]]
     numbered = groupby(enumerate(films), key=lambda it: (it[1].group, not it[1].group and it[0]))
     for group in ([film for _, film in it] for _, it in numbered):
-        if pages[-1] and sum(map(len, pages[-1])) + len(group) > most:
-            pages.append([])
-        pages[-1].append(group)
+        for start in range(0, len(group), most):
+            part = group[start : start + most]
+            if pages[-1] and sum(map(len, pages[-1])) + len(part) > most:
+                pages.append([])
+            pages[-1].append(part)
     return pages
 
 

@@ -258,7 +258,7 @@ def in_words(quantity: str, value: float) -> str:
     unit, value = (" %", 100 * value) if quantity in SHARES else ("", value)
     if 0 < abs(value) < 0.001:
         return f"below 0.001{unit}"
-    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}") + unit
+    return (f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}") + unit
 
 
 def answer_of(augmentation: Mapping[str, float | bool], family: str) -> str:

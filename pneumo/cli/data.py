@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -180,11 +181,10 @@ def data_audit(options: argparse.Namespace, installation: Settings) -> int:
     if options.clean:
         listed = record.cleaned_list(catalogue, audit)
         settings.write_text(options.clean, listed.to_csv(index=False))
-    # Of many films either takes a while.
     if options.json:
-        console.answer(options, dataclasses.asdict(audit), "")
+        print(json.dumps(dataclasses.asdict(audit), indent=2))
     else:
-        console.answer(options, None, report.to_text(audit))
+        print(report.to_text(audit))
     return 0
 
 

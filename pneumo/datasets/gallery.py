@@ -13,6 +13,9 @@ from pneumo import radiograph
 from pneumo.datasets.catalog import PATIENT
 from pneumo.settings import ImageLimits
 
+DEALT_TOGETHER = 12
+"""Films of either class that a random draw mixes: half a page."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Thumbnail:
@@ -64,14 +67,15 @@ def select(
 def shuffle(catalog: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     """The same rows in an order that the seed decides; seed 0 keeps the order as it is.
 
-    For as long as both classes have films there is one of each in every two, in an order that
-    nobody can guess: a page shows as many of each, and no film's place tells its class.
+    For as long as both classes have films, every 24 are 12 of each, mixed: a page shows as many of
+    either, and no film's place tells its class. What is left of the larger class comes last.
     """
     if seed == 0:
         return catalog
     drawn = catalog.sample(frac=1, random_state=seed)
-    turn = drawn.groupby("label", sort=False).cumcount()
-    return drawn.iloc[np.argsort(turn, kind="stable")]
+    deal = drawn.groupby("label", sort=False).cumcount().to_numpy() // DEALT_TOGETHER
+    mixed = np.random.default_rng(seed).random(len(drawn))
+    return drawn.iloc[np.lexsort([mixed, deal])]
 
 
 def of_the_same_patient(catalog: pd.DataFrame, film: pd.Series) -> pd.DataFrame:

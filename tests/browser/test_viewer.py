@@ -173,7 +173,10 @@ def test_another_film_keeps_the_settings_and_shows_itself_whole(server: str, pag
 
 
 def test_on_a_phone_one_pane_is_swiped(server: str, chromium: Browser, sample_root: Path) -> None:
-    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    # Dark, so that the first visit need not reload the page for the theme under our hands.
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, color_scheme="dark"
+    )
     page = context.new_page()
     stage = open_film(page, server, min(sample_root.glob("test/PNEUMONIA/*.jpeg")))
     expect(page.get_by_role("slider", name="Divider")).to_be_visible()

@@ -53,12 +53,16 @@ def test_shuffle_repeats_with_its_seed() -> None:
     assert not drawn.equals(gallery.shuffle(many, seed=2))
 
 
-def test_a_draw_has_one_of_each_class_in_every_two() -> None:
-    drawn = [list(gallery.shuffle(FILMS, seed=seed)["label"]) for seed in range(1, 30)]
-    for labels in drawn:
-        assert sorted(labels[:2]) == sorted(labels[2:4]) == ["NORMAL", "PNEUMONIA"]
-        assert labels[4] == "PNEUMONIA"
-    assert {labels[0] for labels in drawn} == {"NORMAL", "PNEUMONIA"}, "the first tells nothing"
+def test_a_draw_has_as_many_of_each_class_on_a_page_and_no_place_tells_which() -> None:
+    many = pd.DataFrame({"path": range(500), "label": ["NORMAL"] * 120 + ["PNEUMONIA"] * 380})
+    places = np.zeros(24)
+    for seed in range(1, 101):
+        ill = (gallery.shuffle(many, seed=seed)["label"] == "PNEUMONIA").to_numpy()
+        assert (ill[:240].reshape(10, 24).sum(axis=1) == 12).all()
+        assert ill[240:].all()
+        places += ill[:240].reshape(10, 24).mean(axis=0)
+    # Of 1,000 pages each place is one of pneumonia in half: 5 standard deviations are 8 %.
+    assert np.abs(places / 100 - 0.5).max() < 0.08
 
 
 def test_the_most_alike_point_the_same_way_however_long_they_are() -> None:
