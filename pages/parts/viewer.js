@@ -24,6 +24,7 @@ const STEP = 1.5; // of the zoom, for a key or a button
 const PATIENCE = 150; // milliseconds of rest before more detail is asked for
 const MARGIN = 0.15; // of what is seen, asked for beyond each edge: a small move need not wait
 const NARROW = 560; // pixels of width under which two films do not fit side by side
+const WIDE = 1100; // from here on four films stand in one row, none below the window
 
 // What comes from the server -----------------------------------------------------------------
 
@@ -348,7 +349,8 @@ class Viewer {
     const isPaired = this.element.classList.contains("paired");
     const count = this.panes.length;
     const layout = isPaired ? this.layout : "side";
-    const columns = count === 4 ? 2 : this.isNarrow ? 1 : count;
+    const isWide = this.stage.clientWidth >= WIDE;
+    const columns = count === 4 ? (isWide ? 4 : 2) : this.isNarrow ? 1 : count;
     this.element.dataset.layout = layout;
     this.element.classList.toggle("narrow", this.isNarrow);
     this.element.style.setProperty("--columns", String(columns));

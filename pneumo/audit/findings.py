@@ -28,7 +28,7 @@ SHIFTED = 0.1
 SHORTCUT, STRONG_SHORTCUT = 0.6, 0.8
 """Least lower end of an AUC's interval, and least AUC, of a shortcut and of a strong one."""
 
-EXAMPLES = 6
+EXAMPLES = 5
 """Films of either class that are shown for a shortcut."""
 
 
