@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,8 @@ SIGNS = {
 GRACE = 0.4
 """Seconds that a page waits for a new batch: a handful of films is there at once."""
 ROW = 48  # pixels
+ECHO = 2.5
+"""Seconds in which a table may yet report a film that it was told to select, not a click."""
 
 
 # The batch ------------------------------------------------------------------------------
@@ -301,6 +304,11 @@ def _choose() -> None:
     selection = st.session_state["table"]["selection"]
     rows = {*selection["rows"], *(row for row, _ in selection["cells"])}
     clicked = {st.session_state["order"][row] for row in rows} - {st.session_state.get("chosen")}
+    clicked -= {
+        film
+        for film, moment in st.session_state.get("walked-from", {}).items()
+        if time.monotonic() - moment < ECHO
+    }
     if clicked:
         st.session_state["chosen"] = clicked.pop()
 
@@ -309,8 +317,12 @@ def _walk(order: Sequence[str], chosen: str) -> None:
     """To the films before and behind the one that is shown, in the order of the table."""
     place = order.index(chosen) if chosen in order else None
 
-    def go_to(row: int) -> None:
-        st.session_state["chosen"] = order[row]
+    def go(step: int) -> None:
+        # From where the session is: a quicker press of the same key may have led on already.
+        here = st.session_state.get("chosen", chosen)
+        if here in order and 0 <= order.index(here) + step < len(order):
+            st.session_state.setdefault("walked-from", {})[here] = time.monotonic()
+            st.session_state["chosen"] = order[order.index(here) + step]
 
     with st.container(horizontal=True, vertical_alignment="center", key="walk"):
         st.button(
@@ -319,8 +331,8 @@ def _walk(order: Sequence[str], chosen: str) -> None:
             shortcut="P",
             disabled=place in (None, 0),
             key="previous",
-            on_click=go_to,
-            args=((place or 0) - 1,),
+            on_click=go,
+            args=(-1,),
         )
         st.button(
             "Next",
@@ -329,8 +341,8 @@ def _walk(order: Sequence[str], chosen: str) -> None:
             shortcut="N",
             disabled=place in (None, len(order) - 1),
             key="next",
-            on_click=go_to,
-            args=((place or 0) + 1,),
+            on_click=go,
+            args=(1,),
         )
         if place is not None:
             st.caption(f"{place + 1:,} of {len(order):,}", width="content")

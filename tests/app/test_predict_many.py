@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.parts import predict_many
 from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.radiograph import Radiograph
 from tests.app.conftest import words
@@ -160,6 +162,21 @@ def test_next_and_previous_walk_what_is_listed(drop: Drop) -> None:
     assert "3 of 4" in words(page)
     page.button(key="previous").click().run()
     assert "leans to pneumonia, 60.00 %" in page.subheader[0].value
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.5, "a.png"), (60, "b.png")])
+def test_a_table_that_reports_late_undoes_no_step(
+    seconds: float, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {
+        "order": ["a.png", "b.png"],
+        "chosen": "a.png",
+        "walked-from": {"b.png": time.monotonic() - seconds},
+        "table": {"selection": {"rows": [1], "cells": []}},
+    }
+    monkeypatch.setattr(predict_many.st, "session_state", state)
+    predict_many._choose()
+    assert state["chosen"] == shown
 
 
 def test_cancelled_it_keeps_what_it_has_and_can_go_on(
