@@ -299,18 +299,16 @@ def _choose() -> None:
     """A row or a cell was clicked, or a cell reached by an arrow key.
 
     Of row and cell one is still that of the film before. Where neither is another, the click has
-    taken a selection away, and the film stays.
+    taken a selection away, and the film stays. A cell is always somebody's choice; a row may be
+    one that the table was told to select, and reports when a key has led on already.
     """
-    selection = st.session_state["table"]["selection"]
-    rows = {*selection["rows"], *(row for row, _ in selection["cells"])}
-    clicked = {st.session_state["order"][row] for row in rows} - {st.session_state.get("chosen")}
-    clicked -= {
-        film
-        for film, moment in st.session_state.get("walked-from", {}).items()
-        if time.monotonic() - moment < ECHO
-    }
-    if clicked:
-        st.session_state["chosen"] = clicked.pop()
+    selection, order = st.session_state["table"]["selection"], st.session_state["order"]
+    chosen, walked = st.session_state.get("chosen"), st.session_state.get("walked-from", {})
+    told = {film for film, moment in walked.items() if time.monotonic() - moment < ECHO}
+    by_cell = {order[row] for row, _ in selection["cells"]} - {chosen}
+    by_row = {order[row] for row in selection["rows"]} - {chosen} - told
+    if by_cell or by_row:
+        st.session_state["chosen"] = (by_cell or by_row).pop()
 
 
 def _walk(order: Sequence[str], chosen: str) -> None:

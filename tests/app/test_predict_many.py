@@ -164,15 +164,18 @@ def test_next_and_previous_walk_what_is_listed(drop: Drop) -> None:
     assert "leans to pneumonia, 60.00 %" in page.subheader[0].value
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(0.5, "a.png"), (60, "b.png")])
+@pytest.mark.parametrize(
+    ("seconds", "cells", "shown"),
+    [(0.5, [], "a.png"), (60, [], "b.png"), (0.5, [(1, "File")], "b.png")],
+)
 def test_a_table_that_reports_late_undoes_no_step(
-    seconds: float, shown: str, monkeypatch: pytest.MonkeyPatch
+    seconds: float, cells: list[tuple[int, str]], shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = {
         "order": ["a.png", "b.png"],
         "chosen": "a.png",
         "walked-from": {"b.png": time.monotonic() - seconds},
-        "table": {"selection": {"rows": [1], "cells": []}},
+        "table": {"selection": {"rows": [1], "cells": cells}},
     }
     monkeypatch.setattr(predict_many.st, "session_state", state)
     predict_many._choose()
