@@ -13,7 +13,7 @@ from pages.parts.browse_compare import films_to_compare, show_compare
 from pages.parts.browse_film import show_film
 from pages.parts.browse_filters import choose_films, chosen_films
 from pages.parts.browse_grid import show_classes, show_grid
-from pages.parts.browse_known import facts_of, find_films
+from pages.parts.browse_known import count_patients, facts_of, find_films
 from pages.parts.browse_map import films_beside_map, show_map
 from pages.parts.browse_model import opinions_of_model
 from pages.parts.datasets import has_changed, require_dataset, switcher
@@ -38,13 +38,12 @@ ABOUT_LABELS = ("classes", "audit")
 def summary(catalog: pd.DataFrame) -> None:
     """Headline figures beside what the splits are made of."""
     per_class = catalog["label"].value_counts()
-    patients = catalog[list(catalogs.PATIENT)].drop_duplicates()
     numbers, chart = st.columns([3, 7], gap="medium", vertical_alignment="center")
     with numbers, st.grid(2, min_column_width=110, gap="small"):
         st.metric("Films", f"{len(catalog):,}")
         st.metric(
             "Patients",
-            f"{len(patients):,}",
+            f"{count_patients(catalog):,}",
             help="Names of patients, counted once in each split and class: whether a name that "
             "occurs in two is one person, nobody knows.",
         )

@@ -15,6 +15,7 @@ from pneumo import settings
 from pneumo.audit import films as pictures
 from pneumo.audit import record
 from pneumo.datasets import facts
+from pneumo.datasets.catalog import PATIENT
 from pneumo.inference.bundle import Bundle
 from pneumo.inference.opinions import Opinions
 
@@ -36,6 +37,11 @@ def facts_of(catalog: pd.DataFrame, opinions: Opinions | None) -> pd.DataFrame:
     """
     found, *_ = _facts(catalog, opinions, _last_measured(catalog), last_audited(catalog))
     return found
+
+
+def count_patients(catalog: pd.DataFrame) -> int:
+    """How many patients there are, see `catalog.PATIENT`."""
+    return _patients(catalog)[0]
 
 
 def find_films(catalog: pd.DataFrame, named: Iterable[str]) -> pd.DataFrame:
@@ -107,6 +113,11 @@ def _last_measured(catalog: pd.DataFrame) -> int:
 
 def _newest(catalog: pd.DataFrame, pattern: str) -> int:
     return max((path.stat().st_mtime_ns for path in _store(catalog).glob(pattern)), default=0)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)
+def _patients(catalog: pd.DataFrame) -> tuple[int, pd.DataFrame]:
+    return len(catalog[list(PATIENT)].drop_duplicates()), catalog
 
 
 @st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)

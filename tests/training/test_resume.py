@@ -41,7 +41,7 @@ RECIPE = Recipe(
 )
 """Everything that has a state: two phases, dropout, averages, a schedule, early stopping."""
 
-KILLS = int(os.environ.get("PNEUMO_KILLS", "7"))
+KILLS = int(os.environ.get("PNEUMO_KILLS", "5"))
 """Eight seconds each: the suite makes do with one run of them, `PNEUMO_KILLS=20` takes three."""
 
 KILLS_A_RUN = 7
