@@ -10,6 +10,7 @@ once for each film that differs.
 """
 
 import argparse
+import functools
 import logging
 import os
 import resource
@@ -123,9 +124,15 @@ def look(root: Path, home: Path) -> None:
 
 def browse(root: Path, installation: Settings) -> None:
     """The page as a whole, run as the server runs it; a browser's drawing comes on top."""
+    from streamlit.components.v2 import manifest_scanner
     from streamlit.testing.v1 import AppTest
 
     from pneumo.inference import opinions
+
+    # A server looks once for components that are installed; AppTest would for each visitor.
+    manifest_scanner.scan_component_manifests = functools.cache(
+        manifest_scanner.scan_component_manifests
+    )
 
     logging.disable()  # Streamlit misses its server
     os.environ["PNEUMO_HOME"] = str(installation.home)
