@@ -75,6 +75,42 @@ def test_a_click_on_the_picture_opens_the_film_and_escape_closes_it(
     expect(toolbar).to_contain_text("4 of 100")
 
 
+def test_films_are_shown_from_their_top_and_the_grid_as_it_was_left(
+    page: Page, server: str
+) -> None:
+    def scrolled() -> int:
+        return page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop")
+
+    page.goto(f"{server}/browse?shown=Label")
+    expect(page.locator(".st-key-films img")).to_have_count(24)
+    last = page.locator(".st-key-card-films-23")
+    last.scroll_into_view_if_needed()
+    left = scrolled()
+    assert left > 100
+    last.click(position={"x": 60, "y": 40})
+    expect(page.locator(".st-key-film-toolbar")).to_contain_text("24 of 124")
+    expect(page.locator(".stage")).to_be_in_viewport()
+    assert scrolled() == 0
+    page.keyboard.press("Escape")
+    expect(last).to_be_in_viewport()
+    assert scrolled() == left
+
+
+def test_a_blinded_reader_is_told_on_request(page: Page, server: str) -> None:
+    page.goto(f"{server}/browse?split=Test")
+    page.locator(".st-key-blinding button").click()
+    page.get_by_text("Film only", exact=True).click()
+    cards = page.locator("[class*=st-key-open-films-]")
+    expect(cards.filter(has_text=re.compile(r"^Film \w{6}$"))).to_have_count(20)
+    cards.first.locator("button").click()
+    expect(page.get_by_text("What do you see?")).to_be_visible()
+    assert "NORMAL" not in page.url and "PNEUMONIA" not in page.url
+    assert not re.search("IM-|person", page.content())
+    page.keyboard.press("l")
+    expect(page.get_by_text("Labelled")).to_be_visible()
+    expect(page.get_by_text("Decision support, not a diagnosis.")).to_be_visible()
+
+
 def test_films_open_from_the_keyboard(page: Page, server: str) -> None:
     page.goto(f"{server}/browse?shown=Label")
     page.locator(".st-key-open-films-0 button").focus()

@@ -34,11 +34,14 @@ def test_films_that_are_drawn_round_are_listed_and_open(server: str, page: Page)
     expect(page.get_by_text("74 films selected")).to_have_count(0)
     expect(page.get_by_text(re.compile(r"^\d+ films? selected"))).to_be_visible()
 
-    # A film opens, and the selection is there on the way back.
+    # A film opens among them, and the selection is there on the way back and after a reload.
     words = page.get_by_text(re.compile(r"^\d+ films? selected")).inner_text()
     page.locator("[class*=st-key-open-map-selected-films-] button").first.click()
     expect(page).to_have_url(re.compile("film="))
+    expect(page.locator(".st-key-film-toolbar")).to_contain_text(f"1 of {words.split()[0]}")
     page.locator(".st-key-back button").click()
+    expect(page.get_by_text(words)).to_be_visible()
+    page.reload()
     expect(page.get_by_text(words)).to_be_visible()
     page.locator(".st-key-map-clear button").click()
     expect(page.get_by_text("Draw round points on the map")).to_be_visible()
