@@ -77,7 +77,7 @@ def alias(path: str) -> str:
     return hashlib.blake2b(path.encode(), digest_size=8).hexdigest()
 
 
-def name_of(path: str) -> str:
+def reference(path: str) -> str:
     """What a film is called in the address."""
     return alias(path) if is_blinded() else path
 
@@ -182,7 +182,7 @@ def forget() -> None:
 
 def open_film(path: str | None) -> None:
     """Show a film large, or none; the rest stays, so that it is clear among which films it is."""
-    put(film=name_of(path) if path else None)
+    put(film=reference(path) if path else None)
 
 
 # Controls -------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def pick(path: str, *, wanted: bool = True) -> None:
     """Have a film compared with the others, or no longer."""
     _say_again(within=ON_ITS_WAY)
     others = [it for it in compared() if it not in (path, alias(path))]
-    put(compare=[*others, name_of(path)] if wanted else others)
+    put(compare=[*others, reference(path)] if wanted else others)
 
 
 def pick_none() -> None:

@@ -190,7 +190,7 @@ def _show_chart(points: pd.DataFrame, by: str) -> None:
         if areas or clicked:  # a chart that leaves the page lets go of its selection
             address.put_filter(
                 area=[address.as_outline(it) for it in areas],
-                marked=[] if areas else [address.name_of(it) for it in dict.fromkeys(clicked)],
+                marked=[] if areas else [address.reference(it) for it in dict.fromkeys(clicked)],
             )
 
     counts = ", ".join(

@@ -265,8 +265,8 @@ def shortcuts(
             f"AUC {probe.roc_auc:.3f}",
             explanation=f"Median {probes.in_words(probe.quantity, probe.normal)} among NORMAL and "
             f"{probes.in_words(probe.quantity, probe.pneumonia)} among PNEUMONIA; 95 % interval of "
-            f"the AUC {probe.interval.low:.3f} to {probe.interval.high:.3f}. {family.why} Here are "
-            "the films of either class in which it is clearest, one of a patient.",
+            f"the AUC {probe.interval.low:.3f} to {probe.interval.high:.3f}. {family.why} The "
+            "films behind it are those of either class in which it is clearest, one of a patient.",
             remedy=f"Train with the recipe `{recipe.name}`, which takes it away at random "
             f"(augmentations: {answer}), and see with `python -m pneumo evaluate --stress` what is "
             "left. Where there is a choice, take films of both classes from the same machines.",
