@@ -177,14 +177,22 @@ def test_a_wrong_checksum() -> None:
     assert "cut short or damaged. Pack it again." in refusal(film.read)
 
 
-@pytest.mark.parametrize("data", [b"PK\x03\x04", zipped(("a", b"x"))[:-8], b"PK\x03\x04" * 40])
+@pytest.mark.parametrize(
+    "data",
+    [b"PK\x03\x04", zipped(("a", b"x"))[:-8], b"PK\x03\x04" * 40],
+    ids=["a beginning", "no end", "beginnings"],
+)
 def test_a_damaged_zip(data: bytes) -> None:
     assert refusal(lambda: opened(data)) == (
         "A ZIP must be complete. Received: one that is cut short or damaged. Copy or pack it again."
     )
 
 
-@pytest.mark.parametrize("data", [zipped(), zipped(("films/", b""), (".hidden", b"x"))])
+@pytest.mark.parametrize(
+    "data",
+    [zipped(), zipped(("films/", b""), (".hidden", b"x"))],
+    ids=["nothing in it", "no film in it"],
+)
 def test_an_empty_zip(data: bytes) -> None:
     assert "must hold at least one film. Received: none" in refusal(lambda: opened(data))
 
