@@ -60,15 +60,26 @@ def pick_model(models: dict[str, Bundle]) -> Bundle:
             }
         )
     names = list(models)
-    asked = st.query_params.get("model")
-    first = names.index(asked) if asked in names else 0
-    event = st.dataframe(
+
+    def pick() -> None:
+        rows = st.session_state["models"]["selection"]["rows"]
+        st.session_state["picked-model"] = names[rows[0]] if rows else names[0]
+
+    # By name: rows move when a training ends or a run is deleted.
+    is_drawn = "models" in st.session_state
+    asked = st.session_state.get("picked-model") if is_drawn else st.query_params.get("model")
+    picked = asked if asked in names else names[0]
+    st.session_state["picked-model"] = picked
+    row = names.index(picked)
+    if is_drawn and st.session_state["models"]["selection"]["rows"] != [row]:
+        st.session_state["models"] = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         key="models",
-        on_select="rerun",
+        on_select=pick,
         selection_mode="single-row-required",
-        selection_default={"selection": {"rows": [first]}},
+        selection_default={"selection": {"rows": [row]}},
         column_config=dict.fromkeys(FIGURES, THREE_DECIMALS)
         | {"Made": st.column_config.DatetimeColumn(format="distance")},
     )
@@ -76,8 +87,7 @@ def pick_model(models: dict[str, Bundle]) -> Bundle:
         "Figures on each model's own validation patients; compare models that were trained on "
         "the same data set."
     )
-    # A row that was selected in a longer table may be gone.
-    return models[names[min(event["selection"]["rows"][0], len(names) - 1)]]
+    return models[picked]
 
 
 # Measuring ------------------------------------------------------------------------------

@@ -79,6 +79,12 @@ def answer(question: Question, predictor: Predictor) -> Answer:
     return answered
 
 
+def forget_film() -> None:
+    """What the user has taken away is forgotten: the film, and all that was found in it."""
+    for kept in ("answer", "film", "explained", "cases"):
+        st.session_state.pop(kept, None)
+
+
 def film_of_data_set(path: str) -> Question | None:
     """The film of the chosen data set that the address names."""
     dataset, catalog = require_dataset()
@@ -151,15 +157,18 @@ if not questions:
         one = film_of_data_set(st.query_params["film"])
     questions = [one] if one is not None else []
 if len(questions) > 1:
+    st.session_state.pop("answer", None)  # of a film by itself
     running = follow(questions, predictor, here.image_limits)
     with beside:
         reading = choose_reading(predictor.bundle.card.operating_points)
     shown = show_many(running, reading, dropped, here.image_limits)
     if shown is not None:
         show_answer(shown, predictor, reading)
+    else:
+        forget_film()
 else:
     forget()
     if questions:
         show_answer(answer(questions[0], predictor), predictor)
     else:
-        st.session_state.pop("answer", None)  # what the user has taken away is forgotten
+        forget_film()

@@ -157,31 +157,39 @@ def offer_shipped_weights(run: Run, dataset: Dataset) -> None:
 
 with header("Train"):
     switcher()
-dataset, catalog = require_dataset()
+above = st.container()
 drawn = standing(here)
 known = {run.name: run for run in runs.all_runs(here)}
 form, live = st.columns([3, 8], gap="large")
 st.html(SWAP)
 if drawn[1] or "run" in st.query_params:
     st.html(RUN_FIRST)
-with form, st.container(key="new-training"):
-    new_training(dataset, catalog, busy=bool(drawn[1]))
+with form:
+    fields = st.container(key="new-training")
     follow_queue(here, drawn)
 with live:
-    if not known:
+    if known:
+        with st.container(horizontal=True):
+            run = pick_run(known)
+            overlaid = pick_overlaid(known, run)
+        pending = run.name in drawn[1]
+        st.fragment(watch, run_every=1.0 if pending else None)(run, overlaid, here, live=pending)
+        another_way = st.container()
+        finished = [it for it in known.values() if it.state.status == "finished"]
+        if run in finished:
+            compare(run, [other for other in finished if other != run])
+        show_recipe(run)
+    else:
         st.info(
             "Nothing has been trained here yet. Start a training: its curves grow here while it "
             "runs, in a process of its own that survives this page and this server.",
             icon=":material/show_chart:",
         )
-        st.stop()
-    with st.container(horizontal=True):
-        run = pick_run(known)
-        overlaid = pick_overlaid(known, run)
-    pending = run.name in drawn[1]
-    st.fragment(watch, run_every=1.0 if pending else None)(run, overlaid, here, live=pending)
-    offer_shipped_weights(run, dataset)
-    finished = [it for it in known.values() if it.state.status == "finished"]
-    if run in finished:
-        compare(run, [other for other in finished if other != run])
-    show_recipe(run)
+# Last: where there is no data set the page ends here, but what trains can be seen and stopped.
+with above:
+    dataset, catalog = require_dataset()
+with fields:
+    new_training(dataset, catalog, busy=bool(drawn[1]))
+if known:
+    with another_way:
+        offer_shipped_weights(run, dataset)

@@ -12,7 +12,7 @@ from pages.parts.models import load_predictor
 from pneumo import radiograph, settings
 from pneumo.inference import bundle
 from pneumo.inference.cases import are_same, fingerprints
-from pneumo.inference.predictor import Prediction, Predictor
+from pneumo.inference.predictor import Prediction, Predictor, percent, two_decimals
 from pneumo.radiograph import Radiograph
 
 
@@ -72,8 +72,8 @@ def show_opinion(opinion: Opinion, predictor: Predictor, film: pd.Series) -> Non
     for doubt in doubts:
         st.markdown(f":material/report: {doubt}")
     st.caption(
-        f"Probability of pneumonia {100 * prediction.probability:.2f} %, called pneumonia from "
-        f"{100 * prediction.threshold:.3g} %, by {escape(predictor.bundle.card.name)}.  \n"
+        f"Probability of pneumonia {two_decimals(prediction.probability)}, called pneumonia from "
+        f"{percent(prediction.threshold)}, by {escape(predictor.bundle.card.name)}.  \n"
         ":material/stethoscope: **Decision support, not a diagnosis.**"
     )
 

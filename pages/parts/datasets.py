@@ -137,7 +137,7 @@ def offer(source: sources.Source, *, active: bool) -> None:
     )
     if active:
         st.button(
-            "",
+            "Read again",
             icon=":material/refresh:",
             key="read-again",
             on_click=read_again,
@@ -145,7 +145,7 @@ def offer(source: sources.Source, *, active: bool) -> None:
         )
     if source.path is not None:
         st.button(
-            "",
+            f"Forget {escape(sources.name(source))}",
             icon=":material/close:",
             key=f"forget-{name}",
             on_click=forget,

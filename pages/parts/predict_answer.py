@@ -61,7 +61,7 @@ def show_answer(answer: Answer, predictor: Predictor, reading: Reading | None = 
             heat_map,
             key="viewer",
             name=name,
-            description=f"The film with a heat map. {prediction.wording}",
+            description=f"The film with a heat map. {prediction.description}",
         )
         st.caption(f"{evidence} {_describe(film.whole)}.")
         show_agreement(predictor, film.whole, film.picture, prediction, key=key)
@@ -105,9 +105,7 @@ def _show_verdict(question: Question, prediction: Prediction, card: ModelCard) -
         ),
         key="probability",
         config={"displayModeBar": False},
-        alt=f"Probability of pneumonia {prediction.probability:.1%}, "
-        f"threshold {prediction.threshold:.1%}, "
-        f"unsure from {prediction.band[0]:.1%} to {prediction.band[1]:.1%}",
+        alt=prediction.statement,
     )
     st.caption(f"{prediction.statement} Answered in {prediction.milliseconds:.0f} ms.")
     if prediction.verdict == "PNEUMONIA" and prediction.cause:

@@ -15,7 +15,7 @@ from pneumo.datasets import gallery
 from pneumo.evaluation.explanations import mean_overlap, overlap
 from pneumo.inference import heat_maps, stability
 from pneumo.inference.heat_maps import GRAD_CAM, METHODS, OCCLUSION, Method
-from pneumo.inference.predictor import Prediction, Predictor, Verdict
+from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction, Predictor, Verdict
 from pneumo.inference.stability import Stability
 from pneumo.radiograph import Radiograph
 
@@ -181,7 +181,10 @@ def show_stability(
         alt="Probability of pneumonia of the film and its variations: "
         + ", ".join(f"{name} {_percent(it)}" for name, it in found.varied.items()),
     )
-    st.markdown(_verdict_of(found))
+    if prediction.scope:
+        st.markdown(f":gray[{OUT_OF_SCOPE}: what holds or turns here is no verdict.]")
+    else:
+        st.markdown(_verdict_of(found))
     st.caption(
         "The same film mirrored, cropped by 5 % on each side, slightly blurred, with a fifth less "
         "or more contrast and brightness: nothing that touches the disease. Triangles stand for "

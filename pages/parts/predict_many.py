@@ -160,6 +160,7 @@ def _look_through(
         st.session_state["chosen"] = order[0]
     if listed:
         _show_table(listed, with_labels=bool(dropped.labels))
+        st.caption(":material/stethoscope: **Decision support, not a diagnosis.**")
     else:
         st.caption("None as yet." if live else "None.")
     if "chosen" in st.session_state:

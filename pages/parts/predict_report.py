@@ -49,8 +49,7 @@ def offer_report(
     prediction = answer.prediction
     assert prediction is not None
     limits = settings.load().image_limits
-    # A note belongs to its film, and so does the leave to name somebody.
-    key = hashlib.sha256(answer.question.key.encode()).hexdigest()[:12]
+    key = _key_of([answer])
     with st.popover("Report", icon=":material/description:", key="report", width="content"):
         with st.form(f"report-{key}", border=False):
             note = _ask_for_note(key)
@@ -92,11 +91,12 @@ def offer_batch_report(answers: Sequence[Answer], *, card: ModelCard, reading: R
     Args:
         answers: read as `reading` says, as the files were given.
     """
+    key = _key_of(answers)
     with st.popover("Report", icon=":material/description:", key="batch-report", width="content"):
-        with st.form("batch-report-form", border=False):
-            note = _ask_for_note("batch")
+        with st.form(f"batch-report-{key}", border=False):
+            note = _ask_for_note(key)
             pages = st.checkbox("A page for each film", key="report-pages")
-            identified = _ask_for_identifiers("batch", "Include patient identifiers", _PATIENT)
+            identified = _ask_for_identifiers(key, "Include patient identifiers", _PATIENT)
             sent = _send("batch-report-make")
         place = st.empty()
         if not sent:
@@ -107,6 +107,12 @@ def offer_batch_report(answers: Sequence[Answer], *, card: ModelCard, reading: R
             pdf = report.of_batch(answers, terms, limits=limits, pages=pages)
         with place.container():
             _offer_files(pdf, note)
+
+
+def _key_of(answers: Sequence[Answer]) -> str:
+    """A note belongs to its films, and so does the leave to name somebody."""
+    keys = "\n".join(sorted(it.question.key for it in answers))
+    return hashlib.sha256(keys.encode()).hexdigest()[:12]
 
 
 def _ask_for_note(key: str) -> str:

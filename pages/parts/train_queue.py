@@ -58,7 +58,7 @@ def _waiting_run(run: Run, place: int, *, last: bool, here: Settings) -> None:
             ("close", "Take out of the queue", False, queue.cancel, {}),
         ):
             st.button(
-                "",
+                f"{help}: {escape(run.name)}",  # for those who hear it
                 icon=f":material/{icon}:",
                 type="tertiary",
                 help=help,

@@ -160,9 +160,10 @@ def _settings(base: Base, here: Settings) -> dict[str, Any]:
     values["batch_size"] = left.number_input(
         "Batch size", 1, 1024, start.batch_size, **options("batch")
     )
+    # A recipe from a file may say 0 for 0.0, and more than is offered; widgets take neither.
     values["learning_rate"] = right.number_input(
         "Learning rate",
-        value=last.learning_rate,
+        value=float(last.learning_rate),
         format="%.2g",
         step=last.learning_rate / 10,
         **options("rate", help="Of Adam, at its highest in the last phase."),
@@ -178,11 +179,13 @@ def _settings(base: Base, here: Settings) -> dict[str, Any]:
         **options("patience", help="Epochs without a gain that end a phase; 0 for never."),
     )
     values["label_smoothing"] = left.number_input(
-        "Label smoothing", 0.0, 0.99, start.label_smoothing, 0.01, **options("smoothing")
+        "Label smoothing",
+        *(0.0, max(0.99, start.label_smoothing), float(start.label_smoothing), 0.01),
+        **options("smoothing"),
     )
     values["weight_averaging"] = right.number_input(
         "Weight averaging",
-        *(0.0, 0.9999, start.weight_averaging, 0.01),
+        *(0.0, max(0.9999, start.weight_averaging), float(start.weight_averaging), 0.01),
         format="%.4g",
         **options("averaging", help="Decay a step of the moving average; 0 for none."),
     )
@@ -195,7 +198,7 @@ def _settings(base: Base, here: Settings) -> dict[str, Any]:
     if last.unfrozen:
         values["unfrozen"] = st.slider(
             "Share of the network that learns in the last phase",
-            *(0.05, 1.0, last.unfrozen, 0.05),
+            *(min(0.05, last.unfrozen), 1.0, float(last.unfrozen), 0.05),
             format="percent",
             **options("unfrozen"),
         )

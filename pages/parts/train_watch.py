@@ -85,12 +85,15 @@ def watch(run: Run, overlaid: list[Run], here: Settings, *, live: bool) -> None:
 
 
 def _actions(run: Run, state: RunState, here: Settings) -> None:
-    """What can be done about the run."""
+    """What can be done about the run.
+
+    The keys name it: no click is for another run that has taken its place on the page.
+    """
     if state.status in runs.ACTIVE:
         st.button(
             "Stop",
             icon=":material/stop_circle:",
-            key="stop",
+            key=f"stop-{run.name}",
             disabled=run.stop_requested,
             help="Ends after the step at hand and keeps the model as it is.",
             on_click=attempt,
@@ -100,7 +103,7 @@ def _actions(run: Run, state: RunState, here: Settings) -> None:
         st.button(
             "Cancel",
             icon=":material/close:",
-            key="cancel",
+            key=f"cancel-{run.name}",
             help="Takes it out of the queue; it can be resumed.",
             on_click=attempt,
             args=(queue.cancel, run, here),
@@ -110,19 +113,19 @@ def _actions(run: Run, state: RunState, here: Settings) -> None:
             "Resume",
             icon=":material/resume:",
             type="primary" if state.status == "interrupted" else "secondary",
-            key="resume",
+            key=f"resume-{run.name}",
             help="Goes on after its last complete epoch.",
             on_click=attempt,
             args=(queue.append, run, here),
         )
     if state.status not in runs.PENDING:
-        with st.popover("Delete", icon=":material/delete:", key="delete"):
-            st.markdown("Delete this run, its curves and its model for good?")
+        with st.popover("Delete", icon=":material/delete:", key=f"delete-{run.name}"):
+            st.markdown(f"Delete **{escape(run.name)}**, its curves and its model for good?")
             st.button(
                 "Delete for good",
                 icon=":material/delete_forever:",
                 type="primary",
-                key="delete-for-good",
+                key=f"delete-for-good-{run.name}",
                 on_click=attempt,
                 args=(runs.delete, run),
             )

@@ -120,27 +120,37 @@ class Prediction:
     @property
     def wording(self) -> str:
         """The verdict in the words that users of such tools know."""
-        # No film makes a model certain, whatever two decimals say.
-        percent = min(100 * self.confidence, 99.99)
+        told = two_decimals(self.confidence)
         if self.unsure:
-            return f"Unsure: leans to {self.verdict.lower()}, {percent:.2f} %"
+            return f"Unsure: leans to {self.verdict.lower()}, {told}"
         # Nobody is 10 % confident, but a point can call PNEUMONIA what is 10 % likely to be one.
         word = "confidence" if self.confidence >= 0.5 else "probability"
-        return f"Prediction: {self.verdict.capitalize()}, {word} {percent:.2f} %"
+        return f"Prediction: {self.verdict.capitalize()}, {word} {told}"
+
+    @property
+    def description(self) -> str:
+        """The wording for those who do not see what stands around it."""
+        return f"{OUT_OF_SCOPE}. {self.wording}" if self.scope else self.wording
 
     @property
     def statement(self) -> str:
         """The probability, and what follows from it, in a sentence."""
         low, high = self.band
         return (
-            f"Probability of pneumonia {100 * self.probability:.2f} %, called pneumonia from "
+            f"Probability of pneumonia {two_decimals(self.probability)}, called pneumonia from "
             f"{percent(self.threshold)}, unsure from {percent(low)} to {percent(high)}."
         )
 
 
+def two_decimals(probability: float) -> str:
+    """A probability in percent. No film makes a model certain, whatever two decimals say."""
+    return f"{min(max(100 * probability, 0.01), 99.99):.2f} %"
+
+
 def percent(share: float) -> str:
-    """As short as it can be: 50 %, 3.57 %, 99.9 %."""
-    return f"{100 * share:.3g} %"
+    """As short as it can be: 50 %, 3.57 %, 99.9 %, and 100 % for nothing less."""
+    digits = 3 if share <= 0.999 or share == 1 else 4
+    return f"{min(100 * share, 99.99) if share < 1 else 100:.{digits}g} %"
 
 
 class Predictor:

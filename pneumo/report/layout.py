@@ -226,7 +226,7 @@ def _pictures(sheet: Sheet, y: float, pictures: Pictures, prediction: Prediction
             MARGIN + width + _GAP,
             pictures.overlay,
             pictures.evidence,
-            f"The film under a heat map. {prediction.wording}",
+            f"The film under a heat map. {prediction.description}",
         ),
     ):
         # Black, as on a viewing station, where the film is narrower than its half of the page.

@@ -89,6 +89,21 @@ def test_a_trained_model_stands_beside_the_shipped_one(
     assert list(page.dataframe[0].value["Model"]) == [bundle.DEFAULT_MODEL, training.run.name]
 
 
+def test_a_model_stays_chosen_when_a_newer_one_takes_its_row(
+    open_page: OpenPage, training: Training, installation: Settings
+) -> None:
+    older, newer = "20260101-000000-older", "20260102-000000-newer"
+    shutil.copytree(training.run.bundle, installation.runs / older / "bundle")
+    page = open_page("models", model=older)
+    shutil.copytree(training.run.bundle, installation.runs / newer / "bundle")
+    page.run()
+    assert list(page.dataframe[0].value["Model"]) == [bundle.DEFAULT_MODEL, newer, older]
+    assert page.session_state["models"]["selection"]["rows"] == [2]
+    shutil.rmtree(installation.runs / older)
+    page.run()
+    assert page.session_state["models"]["selection"]["rows"] == [0], "it is gone"
+
+
 def test_a_damaged_model_is_named_and_the_others_stay(
     open_page: OpenPage, training: Training, installation: Settings
 ) -> None:

@@ -259,7 +259,8 @@ def test_the_batch_is_forgotten_with_its_files(drop: Drop) -> None:
     assert "batch" not in page.session_state and batch.progress.ended
     page.file_uploader[0].set_value(None).run()
     assert not page.exception and not page.subheader
-    assert "answer" not in page.session_state
+    for kept in ("answer", "film", "explained", "cases"):
+        assert kept not in page.session_state
 
 
 # Labels ---------------------------------------------------------------------------------

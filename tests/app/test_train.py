@@ -232,6 +232,27 @@ def test_a_recipe_is_loaded_from_a_file(open_page: OpenPage, started: list[Recip
 
 
 @pytest.mark.parametrize(
+    "unusual",
+    [
+        {"label_smoothing": 0, "weight_averaging": 0},  # whole numbers, as people write them
+        {"label_smoothing": 0.995, "weight_averaging": 0.99995},  # more than the form offers
+        {"phases": [{"epochs": 1, "learning_rate": 1, "unfrozen": 1}]},
+        {"phases": [{"epochs": 1, "unfrozen": 0.01}]},
+    ],
+)
+def test_a_recipe_written_by_hand_fits_the_form(
+    open_page: OpenPage, started: list[Recipe], unusual: dict[str, object]
+) -> None:
+    mine = json.loads(QUICK.changed(name="mine", cached_views=0).to_json()) | unusual
+    page = open_page("train")
+    page.file_uploader(key="load-recipe").upload("mine.json", json.dumps(mine).encode()).run()
+    assert not page.exception and not page.error
+    page.button(key="start").click().run()
+    assert not page.exception
+    assert started == [recipes.from_dict(mine)]
+
+
+@pytest.mark.parametrize(
     ("content", "complaint"),
     [
         (b"no json", "broken.json must be a JSON file"),
@@ -371,8 +392,9 @@ def test_every_state_of_a_run_is_shown(
     waits = shown in ("Queued", "Starting", "Running")
     assert page.button(key="start").label == ("Add to the queue" if waits else "Start training")
     keys = {button.key for button in page.button}
-    assert ("resume" in keys) == (shown in ("Interrupted", "Stopped", "Failed", "Cancelled"))
-    assert ("delete-for-good" in keys) == (not waits)
+    resumable = shown in ("Interrupted", "Stopped", "Failed", "Cancelled")
+    assert any(it.startswith("resume-") for it in keys if it) == resumable
+    assert any(it.startswith("delete-for-good-") for it in keys if it) == (not waits)
 
 
 def test_progress_says_what_a_training_takes() -> None:
@@ -395,17 +417,29 @@ def test_progress_says_what_a_training_takes() -> None:
 def test_the_stop_button_asks_for_a_stop(open_page: OpenPage, make_run: MakeRun) -> None:
     run = make_run(alive=True, status="running", heartbeat=time.time())
     page = open_page("train")
-    page.button(key="stop").click().run()
+    page.button(key=f"stop-{run.name}").click().run()
     assert not page.exception
     assert run.stop_requested
     assert "Stopping]" in words(page)
+
+
+def test_a_training_can_be_stopped_where_there_is_no_data_set(
+    open_page: OpenPage, make_run: MakeRun, installation: Settings, tmp_path: Path
+) -> None:
+    run = make_run(alive=True, status="running", heartbeat=time.time())
+    sources.choose(sources.Source(kind="folder", folder=tmp_path / "gone"), installation)
+    page = open_page("train")
+    assert "gone" in page.error[0].value
+    page.button(key=f"stop-{run.name}").click().run()
+    assert not page.exception
+    assert run.stop_requested
 
 
 def test_an_interrupted_run_is_resumed(open_page: OpenPage, make_run: MakeRun) -> None:
     run = make_run(status="running", heartbeat=time.time())
     page = open_page("train")
     assert "ended without a word" in page.warning[0].value
-    page.button(key="resume").click().run()
+    page.button(key=f"resume-{run.name}").click().run()
     assert not page.exception
     assert run.state.status == "queued"
     assert "It is the next to start" in page.info[0].value
@@ -414,7 +448,7 @@ def test_an_interrupted_run_is_resumed(open_page: OpenPage, make_run: MakeRun) -
 def test_a_run_is_deleted(open_page: OpenPage, make_run: MakeRun) -> None:
     run = make_run(status="finished", epochs=2)
     page = open_page("train", run=run.name)
-    page.button(key="delete-for-good").click().run()
+    page.button(key=f"delete-for-good-{run.name}").click().run()
     assert not page.exception
     assert not run.folder.exists()
     assert "Nothing has been trained" in page.info[0].value

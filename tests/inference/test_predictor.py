@@ -12,7 +12,7 @@ from pneumo import radiograph
 from pneumo.evaluation import operating_point
 from pneumo.evaluation.operating_point import OperatingPoint
 from pneumo.inference.explanation import Head
-from pneumo.inference.predictor import Prediction, Predictor, _cause, doubts
+from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction, Predictor, _cause, doubts, percent
 from pneumo.radiograph import Radiograph
 
 PREDICTION = Prediction(
@@ -64,6 +64,30 @@ def test_the_verdict_turns_at_the_threshold(
 )
 def test_the_words(probability: float, wording: str) -> None:
     assert dataclasses.replace(PREDICTION, probability=probability).wording == wording
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        *((0.5, "50 %"), (0.0357, "3.57 %"), (0.999, "99.9 %")),
+        *((0.99953, "99.95 %"), (0.99999, "99.99 %"), (1.0, "100 %")),
+    ],
+)
+def test_nothing_less_is_called_all(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
+@pytest.mark.parametrize(("probability", "told"), [(0.99999, "99.99 %"), (0.00001, "0.01 %")])
+def test_no_film_makes_a_model_certain(probability: float, told: str) -> None:
+    prediction = dataclasses.replace(PREDICTION, probability=probability)
+    assert f"Probability of pneumonia {told}, called" in prediction.statement
+    assert "confidence 99.99 %" in prediction.wording
+
+
+def test_out_of_scope_comes_before_the_verdict() -> None:
+    outside = dataclasses.replace(PREDICTION, scope=("Upside down.",))
+    assert outside.description == f"{OUT_OF_SCOPE}. {outside.wording}"
+    assert PREDICTION.description == PREDICTION.wording
 
 
 @pytest.mark.parametrize(
