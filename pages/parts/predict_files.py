@@ -22,7 +22,7 @@ class Dropped:
     Attributes:
         labels: by the key of the question; films without one are not in it.
         remarks: on the labels, a sentence each.
-        problems: tables of labels that cannot be read, by name, with their reasons.
+        problems: tables of labels that are of no use, by name, with their reasons.
     """
 
     questions: Sequence[Question] = ()
@@ -93,6 +93,14 @@ def _open(uploads: Sequence[UploadedFile], limits: ImageLimits) -> Dropped:
             problems.append((name, str(problem)))
             continue
         found = table.of(it.name for it in questions)
+        if questions and not any(found):
+            films = "this film" if len(questions) == 1 else f"any of these {len(questions):,} films"
+            problems.append(
+                (
+                    name,
+                    f"does not name {films}, or by a name that several have. Nothing is labelled.",
+                )
+            )
         labels |= {
             it.key: label for it, label in zip(questions, found, strict=True) if label is not None
         }

@@ -266,6 +266,12 @@ def test_the_batch_is_forgotten_with_its_files(drop: Drop) -> None:
 # Labels ---------------------------------------------------------------------------------
 
 
+def test_labels_of_other_films_are_said_to_be_of_no_use(drop: Drop) -> None:
+    page = drop(film("a.png", 10), film("b.png", 60), table_of_labels("x.png,normal", "y.png,1"))
+    assert "does not name any of these 2 films" in page.warning[0].value
+    assert "Agreement with the labels" not in words(page)
+
+
 def test_agreement_with_labels(drop: Drop) -> None:
     page = drop(
         *(film("a.png", 10), film("b.png", 60), film("c.png", 20), film("d.png", 90), BAD),
