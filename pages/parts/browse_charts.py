@@ -65,6 +65,8 @@ def show_charts(catalog: pd.DataFrame, films: pd.DataFrame, known: pd.DataFrame)
         with charts.cell():
             _shapes(films, known)
     thumbnails = require_pictures(catalog)
+    if thumbnails is not None and "brightness" not in known:
+        st.rerun()  # they were measured while this page was being drawn
     if thumbnails is not None:
         with charts.cell():
             _brightness(films, known)

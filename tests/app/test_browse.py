@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import browse_address, browse_model
+from pages.parts import browse_address, browse_known, browse_model
 from pneumo.datasets import catalog, kaggle, sample_set, sources
 from pneumo.datasets.sample_set import Counts
 from pneumo.inference.opinions import Opinions
@@ -384,6 +384,23 @@ def test_measuring_the_pictures_tells_how_bright_films_are(sample: Path) -> None
     assert len(app.get("plotly_chart")) == 4
     assert any("pneumonia is brighter, by up to" in caption.value for caption in app.caption)
     assert app.slider(key="brightness").value[0] < app.slider(key="brightness").value[1]
+
+
+def test_pictures_that_are_measured_while_the_page_is_drawn_are_in_it(
+    sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts_of = browse_known.facts_of
+
+    def measured_afterwards(*what: object) -> pd.DataFrame:
+        """The facts, before another session has finished what makes them more."""
+        known = facts_of(*what)
+        if "brightness" not in known:
+            browse_known._measure(what[0], lambda done, total: None, lambda: False)
+        return known
+
+    monkeypatch.setattr(browse_known, "facts_of", measured_afterwards)
+    app = open_browse(view="charts")
+    assert len(app.get("plotly_chart")) == 4
 
 
 def test_what_a_model_says_of_all_films_sorts_and_flags_them(
