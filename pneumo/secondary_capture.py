@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pneumo import __version__, figures, identifiers, radiograph
-from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction
+from pneumo.inference.predictor import Prediction
 from pneumo.report import DISCLAIMER
 from pneumo.settings import ImageLimits
 
@@ -146,9 +146,8 @@ def _image(pixels: np.ndarray, data: bytes, capture: Capture) -> Any:
         f"{capture.evidence} Laid over the film as it is windowed, at an opacity of "
         f"{capture.opacity:.0%}, by Pneumo {__version__} and its model {model}."
     )
-    outside = f"{OUT_OF_SCOPE}. " if prediction.scope else ""
     reasons = " ".join([*prediction.scope, *prediction.flags, DISCLAIMER])
-    image.ImageComments = f"{outside}{prediction.wording}. {reasons}"
+    image.ImageComments = f"{prediction.description}. {reasons}"
     image.PatientOrientation = []  # unknown, unless the film says
     named = identifiers.PATIENT + identifiers.STUDY if capture.identified else ()
     # Elements, not values: what another device wrote wrongly is passed on, not complained about.

@@ -1,7 +1,6 @@
 """The audit of a data set on the Browse page: what was found, the films behind it, remedies."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -256,11 +255,7 @@ def _show_films(catalog: pd.DataFrame, finding: Finding) -> None:
     with st.container(horizontal=True, gap="small", key=f"films-{finding.code}"):
         for group in shown:
             framed = group[0].group > 0
-            with (
-                st.container(border=True, horizontal=True, width="content", gap="small")
-                if framed
-                else nullcontext()
-            ):
+            with st.container(border=framed, horizontal=True, width="content", gap="small"):
                 for film in group:
                     _show_film(film, *by_path[film.path], code=finding.code)
 

@@ -144,7 +144,7 @@ def _selected(points: pd.DataFrame) -> pd.DataFrame:
     selected = points[points["selected"]]
     if not shows_opinion():
         return selected
-    error = (selected["probability"] - (selected["label"] == "PNEUMONIA")).abs()
+    error = facts.of_opinions(selected["label"], selected)["error"]
     return selected.loc[error.sort_values(ascending=False, kind="stable").index]
 
 
@@ -292,9 +292,8 @@ def _counted(selected: pd.DataFrame) -> list[str]:
         numbers = selected["label"].value_counts()
         counted += [f"{class_badge(it)} {numbers[it]:,}" for it in LABELS if it in numbers]
     if shows_opinion():
-        answers = facts.answers(selected["label"], selected).value_counts()
-        wrong = answers.get(facts.MISSED, 0) + answers.get(facts.FALSE_ALARM, 0)
-        counted += [f"{wrong:,} wrong", f"{answers.get(facts.UNSURE, 0):,} unsure"]
+        told = facts.of_opinions(selected["label"], selected)
+        counted += [f"{told[it].sum():,} {it}" for it in ("wrong", "unsure")]
     return counted
 
 

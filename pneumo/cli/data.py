@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -181,10 +180,8 @@ def data_audit(options: argparse.Namespace, installation: Settings) -> int:
     if options.clean:
         listed = record.cleaned_list(catalogue, audit)
         settings.write_text(options.clean, listed.to_csv(index=False))
-    if options.json:
-        print(json.dumps(dataclasses.asdict(audit), indent=2))
-    else:
-        print(report.to_text(audit))
+    answer = dataclasses.asdict(audit) if options.json else None  # of many films it takes a while
+    console.answer(options, answer, report.to_text(audit))
     return 0
 
 
