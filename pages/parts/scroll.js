@@ -10,9 +10,9 @@ if (shown.film) {
 } else if (before.film && window.pneumoPlaces[shown.list]) {
   // The list is drawn bit by bit: go on until it is long enough, or somebody scrolls.
   const goal = window.pneumoPlaces[shown.list];
-  const until = performance.now() + 3000;
+  const until = performance.now() + 10_000;
   let left = false;
-  for (const sign of ["wheel", "touchmove", "keydown"]) {
+  for (const sign of ["wheel", "touchmove", "keydown", "pointerdown"]) {
     main.addEventListener(sign, () => (left = true), { once: true, passive: true });
   }
   const step = () => {

@@ -164,6 +164,7 @@ def test_the_wheel_is_the_pages_until_the_film_is_in_focus(
 def test_another_film_keeps_the_settings_and_shows_itself_whole(server: str, page: Page) -> None:
     open_predict(page, server)
     page.get_by_role("button", name="Bacterial").first.click()
+    expect(page.locator(".badge")).to_contain_text("1.0×")
     press(page, page.locator(".stage"), "+", "+", "i")
     expect(page.locator(".badge")).to_have_text("2.3×, full detail · inverted")
     before = canvases(page)
