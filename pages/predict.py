@@ -150,12 +150,16 @@ files, beside = st.columns(2, gap="large")
 with files:
     dropped = drop_zone(here.image_limits)
 questions = list(dropped.questions)
+one = None
 if not questions:
     with beside:
         one = offer_examples()
-    if "film" in st.query_params:
-        one = film_of_data_set(st.query_params["film"])
-    questions = [one] if one is not None else []
+if "film" in st.query_params:  # a link was followed, with or without files from before
+    one = film_of_data_set(st.query_params["film"])
+if one is not None:
+    questions = [one]
+if len(dropped.questions) < 2:
+    forget()
 if len(questions) > 1:
     st.session_state.pop("answer", None)  # of a film by itself
     running = follow(questions, predictor, here.image_limits)
@@ -166,9 +170,7 @@ if len(questions) > 1:
         show_answer(shown, predictor, reading)
     else:
         forget_film()
+elif questions:
+    show_answer(answer(questions[0], predictor), predictor)
 else:
-    forget()
-    if questions:
-        show_answer(answer(questions[0], predictor), predictor)
-    else:
-        forget_film()
+    forget_film()

@@ -49,12 +49,14 @@ def drop_zone(limits: ImageLimits) -> Dropped:
             label_visibility="collapsed",
             key="choose",
         )
-    uploads = st.file_uploader(
+    shown = st.file_uploader(
         "Chest radiographs",
         accept_multiple_files="directory" if choose == "Folder" else True,
         label_visibility="collapsed",
         key="films",
+        on_change=_note_change,
     )
+    uploads = [*_kept(shown), *shown]
     # Unpacked and read once, not in every run of the page.
     keys = [it.file_id for it in uploads]
     known, dropped = st.session_state.get("dropped", (None, None))
@@ -66,6 +68,50 @@ def drop_zone(limits: ImageLimits) -> Dropped:
     if uploads and not dropped.questions:
         st.info("There is no film among these files. Drop the films as well.")
     return dropped
+
+
+def _note_change() -> None:
+    """Somebody has added files, or taken some away: the page is about them now."""
+    st.session_state["files-changed"] = True
+    _show_files()
+
+
+def _show_files() -> None:
+    for other in ("film", "example"):
+        st.query_params.pop(other, None)
+
+
+def _kept(shown: Sequence[UploadedFile]) -> Sequence[UploadedFile]:
+    """The files of uploaders before this one, and a button that lets go of them.
+
+    An uploader is lost with the page that it stands on, and when a folder is to be chosen instead
+    of files. Nobody has taken its files away.
+    """
+    kept: list[UploadedFile] = st.session_state.setdefault("kept-files", [])
+    if not st.session_state.pop("files-changed", False) and not shown:
+        kept += st.session_state.get("shown-files", [])
+    st.session_state["shown-files"] = shown
+    if kept:
+        with st.container(horizontal=True, vertical_alignment="center", key="kept"):
+            more = f" and {len(kept) - 1:,} more" if len(kept) > 1 else ""
+            name = escape(archive.plain_name(kept[0].name))
+            st.markdown(f":material/history: From before: {name}{more}", width="stretch")
+            if "film" in st.query_params:
+                st.button(
+                    "Show",
+                    icon=":material/visibility:",
+                    type="tertiary",
+                    key="show-kept",
+                    on_click=_show_files,
+                )
+            st.button(
+                "Take away",
+                icon=":material/close:",
+                type="tertiary",
+                key="let-go",
+                on_click=kept.clear,
+            )
+    return kept
 
 
 def _open(uploads: Sequence[UploadedFile], limits: ImageLimits) -> Dropped:

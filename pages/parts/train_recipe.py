@@ -51,6 +51,8 @@ def choose_recipe(here: Settings) -> Base:
     own = recipes.saved(here)
     loaded: dict[str, Recipe] = st.session_state.get("loaded-recipes", {})
     names = [*PRESETS, *own, *loaded]
+    if "saved-recipe" in st.session_state:
+        st.session_state["recipe"] = st.session_state.pop("saved-recipe")
     if st.session_state.get("recipe", "quick") not in names:
         st.session_state["recipe"] = "quick"  # somebody has removed the one that was chosen
     name = st.segmented_control(
@@ -231,12 +233,11 @@ def _files(chosen: Recipe | None, base: Base, here: Settings) -> None:
     """Save, download, load, compare."""
     if chosen is not None:
         with st.container(horizontal=True):
-            st.button(
+            # No callback: it would save what the form said before the last edit.
+            wants_save = st.button(
                 "Save",
                 icon=":material/save:",
                 key="save-recipe",
-                on_click=_save,
-                args=(chosen, here),
                 help="Under its name, among the recipes above.",
             )
             st.download_button(
@@ -248,9 +249,8 @@ def _files(chosen: Recipe | None, base: Base, here: Settings) -> None:
                 key="download-recipe",
                 on_click="ignore",
             )
-    problem = st.session_state.pop("save-problem", "")
-    if problem:
-        st.error(problem, icon=":material/error:")
+        if wants_save:
+            _save(chosen, here)
     st.file_uploader("Load a recipe", type="json", key="load-recipe", on_change=_load)
     problem = st.session_state.get("load-problem", "")
     if problem:
@@ -292,9 +292,12 @@ def _spoken(value: Any) -> str:
 
 def _save(chosen: Recipe, here: Settings) -> None:
     try:
-        st.session_state["recipe"] = recipes.save(here, chosen).stem
+        saved = recipes.save(here, chosen)
     except (InvalidRecipe, OSError) as problem:
-        st.session_state["save-problem"] = str(problem)
+        st.error(str(problem), icon=":material/error:")
+        return
+    st.session_state["saved-recipe"] = saved.stem  # for the chooser, which is drawn already
+    st.rerun()
 
 
 def _load() -> None:

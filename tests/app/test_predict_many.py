@@ -6,6 +6,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,8 +14,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import predict_many
+from pneumo.datasets import sources
+from pneumo.datasets.sources import Source
 from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.radiograph import Radiograph
+from pneumo.settings import Settings
 from tests.app.conftest import words
 
 OpenPage = Callable[..., AppTest]
@@ -261,6 +265,45 @@ def test_the_batch_is_forgotten_with_its_files(drop: Drop) -> None:
     assert not page.exception and not page.subheader
     for kept in ("answer", "film", "explained", "cases"):
         assert kept not in page.session_state
+
+
+def test_the_files_of_an_uploader_before_are_still_there(drop: Drop) -> None:
+    page = drop(film("a.png", 10), film("b.png", 60))
+    batch = page.session_state["batch"]
+    page.segmented_control(key="choose").set_value("Folder").run()  # another uploader
+    assert not page.exception
+    assert page.session_state["batch"] is batch, "nothing is asked again"
+    assert "From before: a.png and 1 more" in words(page)
+    page.file_uploader[0].set_value([film("folder/d.png", 90)]).run()
+    settle(page)
+    assert column(page, "File") == ["d.png", "b.png", "a.png"]
+
+    # Taken away: first what is in this uploader, then the others.
+    page.file_uploader[0].set_value(None).run()
+    settle(page)
+    assert column(page, "File") == ["b.png", "a.png"]
+    page.button(key="let-go").click().run()
+    assert not page.exception
+    assert "batch" not in page.session_state
+    assert "From before" not in words(page)
+
+
+def test_a_film_that_a_link_names_comes_before_files_from_before(
+    drop: Drop, sample_root: Path, installation: Settings
+) -> None:
+    sources.choose(Source(kind="folder", folder=sample_root), installation)
+    named = min(sample_root.glob("test/PNEUMONIA/*_bacteria_*.jpeg")).relative_to(sample_root)
+    page = drop(film("a.png", 10), film("b.png", 60))
+    batch = page.session_state["batch"]
+    page.segmented_control(key="choose").set_value("Folder")
+    page.query_params["film"] = str(named)
+    page.run()
+    assert not page.exception
+    assert "Pneumonia · bacterial" in words(page)
+    page.button(key="show-kept").click().run()
+    assert not page.exception
+    assert page.session_state["batch"] is batch
+    assert column(page, "File") == ["b.png", "a.png"]
 
 
 # Labels ---------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ def test_a_recipe_is_saved_under_its_name_and_chosen(
 ) -> None:
     page = open_page("train")
     page.text_input(key="name-quick").set_value("My own").run()
-    page.number_input(key="epochs-quick").set_value(9).run()
+    page.number_input(key="epochs-quick").set_value(9)  # in the same breath
     page.button(key="save-recipe").click().run()
     assert not page.exception
     assert recipes.find(installation, "my-own") == QUICK.changed(name="My own", epochs=9)

@@ -61,3 +61,21 @@ def test_an_example_answers_who_has_no_file(server: str, page: Page) -> None:
     expect(page.locator(".st-key-verdict")).to_contain_text("Probability of pneumonia")
     page.reload()
     expect(page.locator(".st-key-verdict")).to_contain_text("Probability of pneumonia")
+
+
+def test_a_dropped_film_is_still_there_after_a_look_at_another_page(
+    server: str, page: Page, sample_root: Path
+) -> None:
+    film = min(sample_root.glob("test/PNEUMONIA/*.jpeg"))
+    open_predict(page, server)
+    drop(page.get_by_test_id("stFileUploaderDropzone"), film)
+    verdict = page.locator(".st-key-verdict")
+    expect(verdict).to_contain_text("Probability of pneumonia")
+    page.get_by_role("link", name="Browse").click()
+    expect(page.locator(".st-key-films img")).to_have_count(24)
+    page.get_by_role("link", name="Predict").click()
+    expect(page.locator(".st-key-kept")).to_contain_text(film.name)
+    expect(verdict).to_contain_text("Probability of pneumonia")
+    page.locator(".st-key-let-go button").click()
+    expect(verdict).to_have_count(0)
+    expect(page.locator(".st-key-kept")).to_have_count(0)
