@@ -32,7 +32,7 @@ def test_an_audit_its_films_its_report_and_a_new_split(
         expect(films).to_have_count(4)
 
         # A file that is made on a click is that of the page as it was drawn last.
-        expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+        expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
         with page.expect_download() as report:
             page.get_by_role("button", name="Report (HTML)").click()
         assert report.value.suggested_filename == "audit.html"
