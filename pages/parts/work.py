@@ -8,8 +8,8 @@ from typing import Protocol
 import streamlit as st
 
 from pages.parts.frame import duration, escape
+from pneumo.datasets.film_store import Cancelled
 from pneumo.inference.batch import Progress
-from pneumo.inference.opinions import Cancelled
 
 
 class Report(Protocol):

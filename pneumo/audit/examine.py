@@ -23,7 +23,7 @@ from pneumo.audit.findings import SEVERITIES, Finding
 from pneumo.audit.record import Audit, Balance
 from pneumo.datasets import splits
 from pneumo.datasets.catalog import SPLITS
-from pneumo.inference.opinions import Cancelled
+from pneumo.datasets.film_store import Cancelled
 from pneumo.settings import Settings
 from pneumo.training.recipe import BEST
 

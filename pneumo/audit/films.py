@@ -4,12 +4,9 @@ Each film is read once, at a reduced scale where its format allows, and what was
 the digest of its file: the next audit reads new films only, and one that was broken off goes on.
 """
 
-import contextlib
 import hashlib
 import io
-import uuid
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +14,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-import pyarrow
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from pneumo import radiograph
-from pneumo.inference.opinions import Cancelled
+from pneumo.datasets.film_store import FilmStore, complete
 from pneumo.inference.predictor import Predictor
 from pneumo.radiograph import MODEL_INPUT_VERSION, Radiograph, UnreadableRadiograph
-from pneumo.settings import ImageLimits, written_whole
+from pneumo.settings import ImageLimits
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -42,11 +38,16 @@ THUMBNAIL = 32
 EDGE = SIDE // 14
 CORNER = SIDE // 6
 
-KEPT_TOGETHER = 256
-"""Films between two writes: an audit that is broken off loses no more."""
-
-# The name of the store changes with its columns.
-_FORMAT = 1
+# The names of the stores change with their columns.
+_FORMAT = 2
+_NUMBERS = (
+    *("channels", "jpeg", "bit_depth", "mean", "spread", "black", "white", "sharpness"),
+    *("edge_mean", "edge_spread", "edge_black", "upper_left_mean", "upper_left_spread"),
+    *("upper_right_mean", "upper_right_spread", "lower_left_mean", "lower_left_spread"),
+    *("lower_right_mean", "lower_right_spread"),
+)
+_MEASURES = {"problem": "str", "thumbnail": "object", **dict.fromkeys(_NUMBERS, "float64")}
+_FEATURES = {"problem": "str", "features": "object"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def kept_measures(catalog: pd.DataFrame, *, store: Path) -> pd.DataFrame | None:
 
     Returns: a row per digest, as `measure_films` does.
     """
-    table = _joined(_parts(_measures_of(store)))
+    table = _measures_in(store).read()
     digests = pd.Index(catalog["digest"].unique(), name="digest")
     return table.loc[digests] if digests.isin(table.index).all() else None
 
@@ -106,43 +107,29 @@ def measure_films(
         catalog: as `catalog.build` returns it.
         source: of features; None for none.
         store: a folder to keep the measurements in.
-        cancelled: asked after every few films.
+        cancelled: asked after each film.
 
     Returns:
         A row per digest (the index): `problem` (str, why the pixels cannot be decoded, else ""),
-        `thumbnail` (bytes, uint8 of `THUMBNAIL` × `THUMBNAIL`) and the numbers of `_look_at`;
-        and the features by digest (bytes, float16), for readable films.
+        `thumbnail` (bytes, uint8 of `THUMBNAIL` × `THUMBNAIL`) and numbers, which are NaN where
+        there is a problem; and the features by digest (bytes, float16), for readable films.
 
     Raises:
         Cancelled: `cancelled` said so.
         OSError: the store cannot be written.
     """
-    stores = [_measures_of(store)]
+    stores = [_measures_in(store)]
     if source is not None:
-        stores.append(store / f"features-{MODEL_INPUT_VERSION}-{source.digest[:16]}")
-    parts = [list(_parts(folder)) for folder in stores]
-    wanted = catalog.drop_duplicates("digest")[["path", "digest"]]
-    known = [wanted["digest"].isin(set().union(*(part.index for part in it))) for it in parts]
-    new = wanted[~np.logical_and.reduce(known)]
-    done = len(wanted) - len(new)
+        folder = store / f"features-{_FORMAT}.{MODEL_INPUT_VERSION}-{source.digest[:16]}"
+        stores.append(FilmStore(folder=folder, columns=_FEATURES))
     root = Path(catalog.attrs["root"])
-
-    def measure(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        return _measure(root / path, source, limits)
-
-    progress(READING, done, len(wanted))
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(new), KEPT_TOGETHER):
-            films = new.iloc[start : start + KEPT_TOGETHER]
-            measured = list(pool.map(measure, films["path"]))
-            for place, folder in enumerate(stores):
-                rows = pd.DataFrame([row[place] for row in measured], index=films["digest"])
-                parts[place].append(_append(rows, folder))
-            done += len(films)
-            progress(READING, done, len(wanted))
-            if cancelled():
-                raise Cancelled
-    measures, *features = (_joined(it).loc[wanted["digest"]] for it in parts)
+    measures, *features = complete(
+        stores,
+        catalog,
+        lambda path: _measure(root / path, source, limits),
+        progress=lambda done, total: progress(READING, done, total),
+        cancelled=cancelled,
+    )
     return measures, features[0]["features"] if features else None
 
 
@@ -175,10 +162,14 @@ def _measure(
                 shown = radiograph.to_model_input(film, size=source.size)
             features = source.extract(shown).astype(np.float16).tobytes()
     except (UnreadableRadiograph, OSError) as error:
-        return {"problem": str(error), "thumbnail": b""}, {"features": b""}
+        problem = {"problem": str(error)}
+        return {**problem, "thumbnail": b""}, {**problem, "features": b""}
     thumbnail = cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    row = {"problem": "", "thumbnail": thumbnail.tobytes()}
-    return {**row, **_of_the_file(data, film), **_look_at(picture)}, {"features": features}
+    measures = {**_of_the_file(data, film), **_look_at(picture)}
+    return (
+        {"problem": "", "thumbnail": thumbnail.tobytes(), **measures},
+        {"problem": "", "features": features},
+    )
 
 
 def _of_the_file(data: bytes, film: Radiograph) -> dict[str, float]:
@@ -229,26 +220,6 @@ def _look_at(picture: np.ndarray) -> dict[str, float]:
     return found
 
 
-def _measures_of(store: Path) -> Path:
-    return store / f"films-{_FORMAT}.{MODEL_INPUT_VERSION}"
-
-
-def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """One row per digest, though two processes may have measured a film."""
-    empty = pd.DataFrame(index=pd.Index([], name="digest"))
-    table = pd.concat([empty, *parts])
-    return table[~table.index.duplicated()]
-
-
-def _parts(folder: Path) -> Iterator[pd.DataFrame]:
-    for path in sorted(folder.glob("[!.]*.parquet")):
-        # A damaged part is made again.
-        with contextlib.suppress(OSError, pyarrow.ArrowInvalid):
-            yield pd.read_parquet(path)
-
-
-def _append(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(folder / f"{uuid.uuid4().hex}.parquet") as temporary:
-        rows.to_parquet(temporary)
-    return rows
+def _measures_in(store: Path) -> FilmStore:
+    folder = store / f"films-{_FORMAT}.{MODEL_INPUT_VERSION}"
+    return FilmStore(folder=folder, columns=_MEASURES)

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import pyarrow
 
-from pneumo.inference.opinions import Cancelled, Opinions
+from pneumo.datasets.film_store import Cancelled
+from pneumo.inference.opinions import Opinions
 from pneumo.settings import Settings, written_whole
 
 MOST_FILMS = 20_000
@@ -76,8 +77,8 @@ def make(
     catalog: pd.DataFrame,
     *,
     settings: Settings,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> pd.DataFrame:
     """Lay out the films of a catalogue, always in the same way, and keep the map.
 
@@ -100,11 +101,10 @@ def make(
 
     def report(iteration: int, divergence: float, places: np.ndarray) -> bool:
         nonlocal done
-        if cancelled is not None and cancelled():
+        if cancelled():
             raise Cancelled
         done += _REPORTED_EVERY
-        if progress is not None:
-            progress(done, TOGETHER_FIRST + AFTERWARDS)
+        progress(done, TOGETHER_FIRST + AFTERWARDS)
         return False
 
     laid_out = _lay_out(opinions.features[catalog.index.get_indexer(films.index)], report)

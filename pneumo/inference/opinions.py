@@ -8,43 +8,32 @@ most, as the gate has them (48 numbers of 1,280), and the distance from the trai
 bytes a film on disk.
 """
 
-import contextlib
-import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow
 
 from pneumo import radiograph
+from pneumo.datasets.film_store import FilmStore, complete
 from pneumo.evaluation.operating_point import BALANCED
 from pneumo.inference import bundle as bundles
 from pneumo.inference.bundle import Bundle
 from pneumo.inference.gate import Gate
 from pneumo.inference.predictor import Predictor
 from pneumo.radiograph import MODEL_INPUT_VERSION, UnreadableRadiograph
-from pneumo.settings import Settings, written_whole
-
-KEPT_TOGETHER = 1024
-"""Films between two writes: a process that is killed loses no more."""
+from pneumo.settings import Settings
 
 # The name of the store changes with its columns.
 _FORMAT = 1
 _COLUMNS = {
-    "digest": "str",
     "problem": "str",
     "logit": "float64",
     "distance": "float64",
     "flagged": "bool",
     "features": "object",  # bytes, float16
 }
-
-
-class Cancelled(Exception):
-    """Somebody asked for an end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +66,7 @@ class Opinions:
 
 def cached(settings: Settings, model: Bundle, catalog: pd.DataFrame) -> Opinions | None:
     """The answers about all films of a catalogue; None unless all of them are there."""
-    known = _read(_store(settings, model))
+    known = _store(settings, model).read()
     if not catalog["digest"].isin(known.index).all():
         return None
     return _opinions(model, catalog, known)
@@ -85,10 +74,7 @@ def cached(settings: Settings, model: Bundle, catalog: pd.DataFrame) -> Opinions
 
 def stamp(settings: Settings, model: Bundle) -> int:
     """Another one whenever more answers of a model are kept; 0 when there are none."""
-    try:
-        return _store(settings, model).stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
+    return _store(settings, model).stamp
 
 
 def ask(
@@ -97,8 +83,8 @@ def ask(
     root: Path,
     *,
     settings: Settings,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Opinions:
     """Ask a model about every film that it has not answered yet, on all cores.
 
@@ -114,32 +100,15 @@ def ask(
         OSError: the cache cannot be written.
     """
     gate = Gate.load(predictor.bundle.gate)
-    store = _store(settings, predictor.bundle)
-    known = _read(store)
-    answered = known.index[known["problem"] == ""]  # who could not read a file may try again
-    wanted = catalog.drop_duplicates("digest")
-    new = wanted[~wanted["digest"].isin(answered)]
-    done = len(wanted) - len(new)
-
-    def answer(path: str, digest: str) -> dict[str, object]:
-        return {"digest": digest, **_answer(predictor, gate, root / path, settings)}
-
-    parts = [known]
-    with ThreadPoolExecutor(predictor.workers) as pool:
-        for start in range(0, len(new), KEPT_TOGETHER):
-            part = new.iloc[start : start + KEPT_TOGETHER]
-            rows: list[dict[str, object]] = []
-            try:
-                for row in pool.map(answer, part["path"], part["digest"]):
-                    rows.append(row)
-                    done += 1
-                    if progress is not None:
-                        progress(done, len(wanted))
-                    if cancelled is not None and cancelled():
-                        raise Cancelled
-            finally:
-                parts.append(_append(rows, store))
-    return _opinions(predictor.bundle, catalog, _newest(pd.concat(parts)))
+    (known,) = complete(
+        [_store(settings, predictor.bundle)],
+        catalog,
+        lambda path: [_answer(predictor, gate, root / path, settings)],
+        progress=progress,
+        cancelled=cancelled,
+        threads=predictor.workers,
+    )
+    return _opinions(predictor.bundle, catalog, known)
 
 
 def _answer(predictor: Predictor, gate: Gate, path: Path, settings: Settings) -> dict[str, object]:
@@ -205,34 +174,6 @@ def _key(model: Bundle) -> str:
     return f"{model.digest[:16]}-{model.card.files[bundles.GATE][:16]}"
 
 
-def _store(settings: Settings, model: Bundle) -> Path:
-    return settings.cache / f"opinions-{_FORMAT}.{MODEL_INPUT_VERSION}" / _key(model)
-
-
-def _read(store: Path) -> pd.DataFrame:
-    """Everything that a model has answered, by digest."""
-    parts = []
-    for path in store.glob("[!.]*.parquet"):
-        # A damaged part is asked again.
-        with contextlib.suppress(OSError, pyarrow.ArrowInvalid):
-            parts.append(pd.read_parquet(path))
-    return _newest(pd.concat([_frame([]), *parts]))
-
-
-def _newest(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a digest: an answer, or else why there is none."""
-    ordered = rows.sort_values("problem", kind="stable")
-    return ordered[~ordered.index.duplicated()]
-
-
-def _append(rows: list[dict[str, object]], store: Path) -> pd.DataFrame:
-    table = _frame(rows)
-    if rows:
-        store.mkdir(parents=True, exist_ok=True)
-        with written_whole(store / f"{uuid.uuid4().hex}.parquet") as temporary:
-            table.to_parquet(temporary)
-    return table
-
-
-def _frame(rows: list[dict[str, object]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS).set_index("digest")
+def _store(settings: Settings, model: Bundle) -> FilmStore:
+    folder = settings.cache / f"opinions-{_FORMAT}.{MODEL_INPUT_VERSION}" / _key(model)
+    return FilmStore(folder=folder, columns=_COLUMNS)

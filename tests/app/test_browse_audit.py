@@ -16,7 +16,7 @@ from pneumo.audit.examine import examine
 from pneumo.audit.films import READING
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import sources, splits
-from pneumo.inference.opinions import Cancelled
+from pneumo.datasets.film_store import Cancelled
 from pneumo.settings import Settings
 from pneumo.training import runs
 from tests.app.conftest import words

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from pages.parts.work import Report, Work
-from pneumo.inference.opinions import Cancelled
+from pneumo.datasets.film_store import Cancelled
 
 Asked = Callable[[], bool]
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pneumo.datasets.film_store import Cancelled
 from pneumo.inference import film_map
-from pneumo.inference.opinions import Cancelled, Opinions
+from pneumo.inference.opinions import Opinions
 from pneumo.settings import Settings
 
 FILMS = 40
