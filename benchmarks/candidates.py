@@ -54,7 +54,7 @@ def measure(names: list[str], data: Path, *, mirrored: bool) -> Candidate:
     dataset = sources.locate(Source(kind="folder", folder=data.resolve()), installation)
     predictors = [Predictor(bundle.find(installation, name)) for name in names]
     cards = [it.bundle.card for it in predictors]
-    images = catalog.build(dataset.root, cache=installation.cache)
+    images = catalog.build(dataset.root, cache=installation.found_of(dataset.root))
     rows = rows_of_split(images, "validation", cards[0])
     pictures, is_pneumonia = model_inputs(
         rows, dataset.root, size=cards[0].image_size, limits=installation.image_limits

@@ -66,7 +66,7 @@ def measured(name: str, work: Callable[[], pd.DataFrame]) -> None:
 
 def index(root: Path, home: Path) -> pd.DataFrame:
     """Ours: the first time where `home` is empty, again otherwise."""
-    return catalog.build(root, cache=home / "cache")
+    return catalog.build(root, cache=replace(settings.load(), home=home).found_of(root))
 
 
 def usual(root: Path, home: Path) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def audited(root: Path, home: Path) -> pd.DataFrame:
     from pneumo.audit.films import features_of
 
     installation = replace(settings.load(), home=home)
-    films = catalog.build(root, cache=installation.cache)
+    films = catalog.build(root, cache=installation.found_of(root))
     predictor = shipped_predictor(installation)
     audit = examine(films, installation, name=root.name, source=features_of(predictor))
     print(f"{'as JSON':<36}{len(audit.to_json(indent=None)) / 1e6:10,.1f} MB")
@@ -102,7 +102,7 @@ def shipped_predictor(installation: Settings) -> "Predictor":
 def look(root: Path, home: Path) -> None:
     """Filters, thumbnails and the page Browse, on a catalogue that is there."""
     installation = replace(settings.load(), home=home)
-    films = catalog.build(root, cache=installation.cache)
+    films = catalog.build(root, cache=installation.found_of(root))
     timed("filter by split", lambda: gallery.select(films, split="train"))
     timed("filter by class", lambda: gallery.select(films, label="NORMAL"))
     timed("filter by cause", lambda: gallery.select(films, subtype="viral"))
@@ -142,7 +142,7 @@ def browse(root: Path, installation: Settings) -> None:
         app = AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=60)
         return app.switch_page("pages/browse.py").run()
 
-    films = catalog.build(root, cache=installation.cache)
+    films = catalog.build(root, cache=installation.found_of(root))
     opinions.ask(shipped_predictor(installation), films, root, settings=installation)
     app = page()  # reads the catalogue and what is known of its films, imports what it needs
     assert not app.exception

@@ -73,7 +73,7 @@ def read_films(options: argparse.Namespace, model: Bundle) -> list[Radiograph]:
     """Films of validation patients, all or so many drawn at random."""
     installation = settings.load()
     dataset = sources.locate(Source(kind="folder", folder=options.data.absolute()), installation)
-    images = catalog.build(dataset.root, cache=installation.cache)
+    images = catalog.build(dataset.root, cache=installation.found_of(dataset.root))
     rows = rows_of_split(images, "validation", model.card)
     if options.films is not None:
         rows = rows.sample(min(options.films, len(rows)), random_state=0)

@@ -56,10 +56,10 @@ def work(root: Path, home: Path) -> None:
         print(f"{name:<28}{time.perf_counter() - begin:8.1f} s {peak:10.0f} MiB peak so far")
 
     begin = time.perf_counter()
-    images = catalog.build(root, cache=installation.cache)
+    images = catalog.build(root, cache=installation.found_of(root))
     timed("catalogue, first time", begin)
     begin = time.perf_counter()
-    images = catalog.build(root, cache=installation.cache)
+    images = catalog.build(root, cache=installation.found_of(root))
     timed("catalogue, unchanged", begin)
     begin = time.perf_counter()
     rows = launcher.split(images, QUICK)

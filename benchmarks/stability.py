@@ -31,7 +31,7 @@ def read_films(options: argparse.Namespace, model: Bundle) -> tuple[np.ndarray, 
     """What the model is given of all validation patients, and the truth."""
     installation = settings.load()
     dataset = sources.locate(Source(kind="folder", folder=options.data.absolute()), installation)
-    images = catalog.build(dataset.root, cache=installation.cache)
+    images = catalog.build(dataset.root, cache=installation.found_of(dataset.root))
     rows = rows_of_split(images, "validation", model.card)
     return model_inputs(
         rows, dataset.root, size=model.card.image_size, limits=installation.image_limits

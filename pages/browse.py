@@ -16,7 +16,7 @@ from pages.parts.browse_grid import show_classes, show_grid
 from pages.parts.browse_known import count_patients, facts_of, find_films
 from pages.parts.browse_map import films_beside_map, show_map
 from pages.parts.browse_model import opinions_of_model
-from pages.parts.datasets import has_changed, require_dataset, switcher
+from pages.parts.datasets import require_dataset, switcher
 from pages.parts.frame import class_badge, escape, header, require_frame
 from pages.parts.scroll import follow_scroll
 from pneumo.datasets import catalog as catalogs
@@ -32,7 +32,7 @@ VIEWS = {
     "map": "Map",
     "audit": "Audit",
 }
-ABOUT_LABELS = ("classes", "audit")
+ABOUT_LABELS = ("classes", "charts", "audit")
 
 
 def summary(catalog: pd.DataFrame) -> None:
@@ -122,11 +122,10 @@ def offer_all_films() -> None:
 # The page -------------------------------------------------------------------------------
 
 address.catch_up()
-if has_changed():
-    address.forget()
 with header("Browse"), st.container(horizontal=True, gap="small", width="content"):
     choose_blinding()
-    switcher()
+    if switcher():
+        address.forget()
 dataset, catalog = require_dataset()
 
 root = Path(catalog.attrs["root"])

@@ -39,7 +39,7 @@ class UnreadableRadiograph(ValueError):
     Attributes:
         rule: which rule the file breaks: "empty", "truncated", "not_an_image", "too_large",
             "too_small", "decompression_bomb", "multi_frame", "no_pixel_data",
-            "unsupported_compression" or "unsupported_pixels".
+            "unsupported_compression" or "unsupported_pixels"; "unavailable" where it is not there.
     """
 
     def __init__(self, rule: str, message: str) -> None:

@@ -4,6 +4,7 @@ Everything can be changed through the environment. `KAGGLEHUB_CACHE` and `KERAS_
 the packages that they name.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -66,6 +67,10 @@ class Settings:
         """Anything here may be deleted at any time; it is made again when needed."""
         return self.home / "cache"
 
+    def found_of(self, root: Path) -> Path:
+        """What was found out about the films below a folder; may be deleted like any cache."""
+        return self.cache / "found" / folder_key(root)
+
     @property
     def choices_file(self) -> Path:
         """The user's remembered choices, as JSON."""
@@ -88,6 +93,11 @@ def load() -> Settings:
     )
     home = Path(os.environ.get("PNEUMO_HOME", "~/.pneumo")).expanduser().resolve()
     return Settings(home=home, image_limits=limits)
+
+
+def folder_key(root: Path) -> str:
+    """Tells a folder from every other one, in the name of a file: 16 hexadecimal digits."""
+    return hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
 
 
 def choice(settings: Settings, name: str) -> Any:

@@ -21,7 +21,6 @@ from pneumo.audit import record, report
 from pneumo.audit.examine import examine
 from pneumo.audit.films import READING, features_of
 from pneumo.audit.findings import SEVERITIES, SHORTCUT, Film, Finding, Severity, in_pages
-from pneumo.audit.probes import Probe
 from pneumo.audit.record import Audit
 from pneumo.datasets import gallery, sources, splits
 from pneumo.inference import bundle
@@ -51,23 +50,26 @@ def show_audit(dataset: sources.Dataset, catalog: pd.DataFrame) -> None:
     digest = witness.digest if witness else ""
     audit = _known(catalog, digest)
     name = f"audit {catalog.attrs['root']} {catalog.attrs.get('resplit')} {digest}"
-    if audit is None and st.session_state.pop("audit-at-once", False):
-        _begin(name, dataset, catalog, witness)
+    begin = partial(_begin, name, dataset, catalog, witness)
+    if st.session_state.pop("audit-at-once", False) and audit is None:
+        begin()
         st.rerun()
     if work.follow(name, doing="Auditing", unit="films"):
         return
     if audit is None:
-        _offer(name, dataset, catalog, witness)
+        _offer(begin, work.last(name), catalog)
         return
     _show_summary(audit)
     findings, remedies = st.columns([9, 4], gap="medium")
     with findings:
         with st.container(gap="xsmall"):
             for finding in audit.findings:
-                _show_finding(catalog, finding)
+                _show_finding(catalog, finding, audit_again=begin)
         if not audit.findings:
             st.success("Nothing was found.", icon=":material/check_circle:")
-        _show_probes(audit.probes)
+        if audit.witness:
+            st.caption(escape(audit.witness))
+        _show_probes(audit)
     with remedies:
         _offer_downloads(catalog, audit)
         _offer_split(catalog, audit)
@@ -148,10 +150,7 @@ def _known(catalog: pd.DataFrame, digest: str) -> Audit | None:
     return audit
 
 
-def _offer(
-    name: str, dataset: sources.Dataset, catalog: pd.DataFrame, witness: Bundle | None
-) -> None:
-    before = work.last(name)
+def _offer(begin: Callable[[], None], before: work.Work | None, catalog: pd.DataFrame) -> None:
     with st.container(border=True):
         anew = " under the new split" if catalog.attrs.get("resplit") else ""
         st.markdown(f"**This data set has not been audited{anew} yet**")
@@ -167,8 +166,7 @@ def _offer(
                 type="primary",
                 icon=":material/fact_check:",
                 key="audit",
-                on_click=_begin,
-                args=(name, dataset, catalog, witness),
+                on_click=begin,
             )
             if before is not None and before.cancelled:
                 st.caption("Cancelled. What it has read it need not read again.")
@@ -177,15 +175,12 @@ def _offer(
 def _begin(
     name: str, dataset: sources.Dataset, catalog: pd.DataFrame, witness: Bundle | None
 ) -> None:
-    source = None if witness is None else features_of(load_predictor(witness.folder))
-    here = settings.load()
-
     def audit(progress: work.Report, cancelled: Callable[[], bool]) -> None:
         examine(
             catalog,
-            here,
+            settings.load(),
             name=sources.title(dataset, catalog),
-            source=source,
+            source=None if witness is None else features_of(load_predictor(witness.folder)),
             progress=lambda activity, done, total: progress(
                 done, total, doing=activity, unit="films" if activity == READING else "steps"
             ),
@@ -208,7 +203,9 @@ def _show_summary(audit: Audit) -> None:
     st.markdown(f"**{audit.films:,} films audited**  {' '.join(badges)}")
 
 
-def _show_finding(catalog: pd.DataFrame, finding: Finding) -> None:
+def _show_finding(
+    catalog: pd.DataFrame, finding: Finding, *, audit_again: Callable[[], None]
+) -> None:
     """A finding; opened, it says why it matters, what to do, and shows the films behind it."""
     colour, sign = SIGNS[finding.severity]
     key = f"finding-{finding.code}"
@@ -227,6 +224,13 @@ def _show_finding(catalog: pd.DataFrame, finding: Finding) -> None:
         if finding.code == "unreadable":
             rows = [(film.path, film.note) for film in finding.films]
             st.dataframe(pd.DataFrame(rows, columns=["File", "Reason"]), hide_index=True)
+            st.button(
+                "Read them again",
+                icon=":material/refresh:",
+                key="audit-again",
+                on_click=audit_again,
+                help="And audit what can be read then.",
+            )
         elif finding.films:
             _show_films(catalog, finding)
 
@@ -279,12 +283,13 @@ def _show_film(film: Film, row: dict[Any, Any], picture: gallery.Thumbnail, *, c
         )
 
 
-def _show_probes(probes: tuple[Probe, ...]) -> None:
+def _show_probes(audit: Audit) -> None:
     """How well single numbers tell the classes apart."""
     st.subheader("What gives the class away", anchor=False)
-    if not probes:
-        st.caption("There are too few patients to say.")
+    if audit.unfitted:
+        st.caption(audit.unfitted)
         return
+    probes = audit.probes
     strongest = probes[0]
     st.plotly_chart(
         figures.areas(

@@ -67,11 +67,19 @@ def show_charts(catalog: pd.DataFrame, films: pd.DataFrame, known: pd.DataFrame)
     thumbnails = require_pictures(catalog)
     if thumbnails is not None and "brightness" not in known:
         st.rerun()  # they were measured while this page was being drawn
-    if thumbnails is not None:
-        with charts.cell():
-            _brightness(films, known)
-        with charts.cell(column_span="all" if one_size else 1):
-            _mean_films(thumbnails, catalog.index.get_indexer(films.index), films["label"])
+    if thumbnails is None:
+        return
+    seen = films[known.loc[films.index, "brightness"].notna()]
+    unseen = len(films) - len(seen)
+    if unseen:
+        of = "1 film" if unseen == 1 else f"{unseen:,} films"
+        st.caption(f"The pixels of {of} cannot be decoded: not in the charts of grey levels.")
+    if seen.empty:
+        return
+    with charts.cell():
+        _brightness(seen, known)
+    with charts.cell(column_span="all" if one_size else 1):
+        _mean_films(thumbnails, catalog.index.get_indexer(seen.index), seen["label"])
 
 
 def _chart(
@@ -160,7 +168,7 @@ def _shapes(films: pd.DataFrame, known: pd.DataFrame) -> None:
     shown = films[["path", "label"]].join(known[["side", "ratio"]])
     if len(shown) > MARKS:
         st.caption(f"{MARKS:,} of {len(shown):,} films, drawn at random.")
-        shown = gallery.shuffle(shown, seed=1).head(MARKS)
+        shown = shown.sample(MARKS, random_state=1)
     medians = shown.groupby("label")[["side", "ratio"]].median().to_dict("index")
     _chart(
         figures.shapes(shown),

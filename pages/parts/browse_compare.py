@@ -8,7 +8,8 @@ import streamlit as st
 from pages.parts import browse_address as address
 from pages.parts.browse_blinding import describe, name_of, shows_label, shows_opinion
 from pages.parts.browse_known import find_films
-from pages.parts.browse_opinion import find_predictor, opinion_of, read_film
+from pages.parts.browse_model import predictor_of_address
+from pages.parts.browse_opinion import opinion_of, read_film
 from pages.parts.frame import class_badge, escape, film_name, headline
 from pages.parts.viewer import ViewedFilm, show_films
 from pneumo import radiograph
@@ -24,14 +25,18 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
     films = films_to_compare(catalog)
     if films.empty:
         with st.container(border=True, horizontal_alignment="center"):
-            st.markdown("**No film is picked yet**", width="content")
-            st.caption(
-                "Tick the boxes on the pictures, up to four, under *Films* or *Classes*.",
-                width="content",
-            )
+            if address.compared():
+                st.markdown("**None of the films to compare is in this data set**", width="content")
+                _offer_clearing()
+            else:
+                st.markdown("**No film is picked yet**", width="content")
+                st.caption(
+                    "Tick the boxes on the pictures, up to four, under *Films* or *Classes*.",
+                    width="content",
+                )
         return
     told = [shows_opinion(film) for _, film in films.iterrows()]
-    predictor = find_predictor(address.value("model")) if any(told) else None
+    predictor = predictor_of_address() if any(told) else None
     with st.container(horizontal=True, vertical_alignment="center", key="compare-toolbar"):
         st.button(
             "Pick others",
@@ -40,22 +45,22 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
             on_click=address.put,
             kwargs={"view": None},
         )
-        st.button("Clear", icon=":material/close:", key="clear", on_click=address.pick_none)
+        _offer_clearing()
     viewed, verdicts = [], {}
     for _, film in films.iterrows():
+        heat_map = None
         try:
             pixels = read_film(root, film).pixels
-        except (radiograph.UnreadableRadiograph, OSError) as unreadable:
+            if predictor is not None and shows_opinion(film):
+                prediction = opinion_of(predictor, root, film).prediction
+                heat_map = prediction.evidence_for(prediction.verdict)
+                verdicts[film["path"]] = headline(prediction)
+        except radiograph.UnreadableRadiograph as unreadable:
             st.warning(
-                f"{escape(name_of(film))} cannot be shown. {unreadable}",
+                f"{escape(name_of(film))} cannot be shown. {escape(str(unreadable))}",
                 icon=":material/broken_image:",
             )
             continue
-        heat_map = None
-        if predictor is not None and shows_opinion(film):
-            prediction = opinion_of(predictor, root, film).prediction
-            heat_map = prediction.evidence_for(prediction.verdict)
-            verdicts[film["path"]] = headline(prediction)
         viewed.append(
             ViewedFilm(
                 name=name_of(film),
@@ -103,3 +108,7 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
             ":material/stethoscope: **Decision support, not a diagnosis.** Each heat map shows "
             "what speaks for the verdict on its film."
         )
+
+
+def _offer_clearing() -> None:
+    st.button("Clear", icon=":material/close:", key="clear", on_click=address.pick_none)

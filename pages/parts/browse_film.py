@@ -10,13 +10,8 @@ from pages.parts import browse_address as address
 from pages.parts.browse_blinding import describe, name_of, reveal, shows_label, shows_opinion
 from pages.parts.browse_grid import cards
 from pages.parts.browse_known import find_films
-from pages.parts.browse_opinion import (
-    Opinion,
-    find_predictor,
-    opinion_of,
-    read_film,
-    show_opinion,
-)
+from pages.parts.browse_model import predictor_of_address
+from pages.parts.browse_opinion import Opinion, opinion_of, read_film, show_opinion
 from pages.parts.frame import class_badge, escape
 from pages.parts.predict_cases import show_cases
 from pages.parts.viewer import show_viewer
@@ -56,18 +51,20 @@ def show_film(
         verdict, lesion = st.container(), st.container()
         _facts(film, of_film)
         _links(film, of_film)
+    predictor, opinion = None, None
     try:
         shown = read_film(root, film).pixels
-    except (radiograph.UnreadableRadiograph, OSError) as unreadable:
-        view.warning(f"This film cannot be shown. {unreadable}", icon=":material/broken_image:")
+        if shows_opinion(film):
+            with verdict:
+                predictor = predictor_of_address()
+                if predictor is not None:
+                    opinion = opinion_of(predictor, root, film)
+                    show_opinion(opinion, predictor, film)
+    except radiograph.UnreadableRadiograph as unreadable:
+        view.warning(
+            f"This film cannot be shown. {escape(str(unreadable))}", icon=":material/broken_image:"
+        )
         return
-    predictor, opinion = None, None
-    if shows_opinion(film):
-        with verdict:
-            predictor = find_predictor(address.value("model"))
-            if predictor is not None:
-                opinion = opinion_of(predictor, root, film)
-                show_opinion(opinion, predictor, film)
     with lesion:
         mask = _lesion(root, film) if shows_label(film) else None
         if mask is not None and st.toggle("Outline the lesion", key="outline"):

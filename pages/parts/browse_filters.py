@@ -17,6 +17,9 @@ CAUSES = ("bacterial", "viral", "unknown")
 
 MORE_FILTERS = 440  # pixels of width: two sliders beside each other
 
+CHOICES = ("split", "label", "subtype", "source", "flag")
+"""Filters of which one option can be chosen."""
+
 SHOWN_AS_CHIPS = ("patient", "source", "flag", *QUANTITIES)
 """Filters that no control shows all the time."""
 
@@ -33,10 +36,8 @@ def choose_films(catalog: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
         known: the facts of all films of the catalogue.
     """
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
-        _pick("Split", "split", list(catalog["split"].unique()))
-        _pick("Class", "label", list(catalogs.LABELS))
-        causes = set(catalog["subtype"].unique())
-        _pick("Cause", "subtype", [cause for cause in CAUSES if cause in causes])
+        for label, name in (("Split", "split"), ("Class", "label"), ("Cause", "subtype")):
+            _pick(label, name, _options(name, catalog, known))
         st.session_state["search"] = address.value("search") or ""
         st.text_input(
             "Search",
@@ -52,34 +53,50 @@ def choose_films(catalog: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
             st.popover("More filters", icon=":material/tune:", key="more"),
             st.container(width=MORE_FILTERS),
         ):
-            _more_filters(known)
-        _chips()
+            _more_filters(catalog, known)
+        _chips(catalog, known)
     return chosen_films(catalog, known)
 
 
 def chosen_films(catalog: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """The films that the address asks for, in its order."""
+    chosen = {name: address.one_of(name, _options(name, catalog, known)) for name in CHOICES}
     films = gallery.select(
         catalog,
-        split=address.one_of("split", catalogs.SPLITS),
-        label=address.one_of("label", catalogs.LABELS),
-        subtype=address.one_of("subtype", CAUSES),
+        split=chosen["split"],
+        label=chosen["label"],
+        subtype=chosen["subtype"],
         patient=address.value("patient"),
         search=address.value("search") or "",
     )
-    flag = address.one_of("flag", list(FLAGS))
     films = facts.narrow(
         films,
         known,
         ranges=address.ranges(),
-        flags=[flag] if flag else [],
-        source=address.value("source"),
+        flags=[chosen["flag"]] if chosen["flag"] else [],
+        source=chosen["source"],
     )
     drawn = draw()
     if drawn:
         return gallery.shuffle(films, seed=drawn)
     by, descending = order()
     return facts.order(films, known, by=by, descending=descending) if by in known else films
+
+
+def _options(name: str, catalog: pd.DataFrame, known: pd.DataFrame) -> list[str]:
+    """What can be chosen for one of `CHOICES`."""
+    match name:
+        case "split":
+            return list(catalog["split"].unique())
+        case "label":
+            return list(catalogs.LABELS)
+        case "subtype":
+            causes = set(catalog["subtype"].unique())
+            return [cause for cause in CAUSES if cause in causes]
+        case "source":
+            return [*known["format"].cat.categories, *known["folder"].cat.categories]
+        case _:
+            return list(FLAGS)
 
 
 def order() -> tuple[str, bool]:
@@ -163,7 +180,7 @@ def _said(option: str | None) -> str | None:
     return None if option in (None, EVERY) else option.capitalize()
 
 
-def _more_filters(known: pd.DataFrame) -> None:
+def _more_filters(catalog: pd.DataFrame, known: pd.DataFrame) -> None:
     """What is asked for less often."""
     flags = [flag for flag in FLAGS if flag in known]
     st.session_state["flag"] = address.one_of("flag", flags)
@@ -176,7 +193,7 @@ def _more_filters(known: pd.DataFrame) -> None:
         on_change=address.take,
         args=("flag", _unchanged, address.put_filter),
     )
-    sources = [*known["format"].cat.categories, *known["folder"].cat.categories]
+    sources = _options("source", catalog, known)
     st.session_state["source"] = address.one_of("source", sources)
     st.selectbox(
         "Source",
@@ -230,10 +247,10 @@ def _range_text(extent: facts.Range, *, whole: facts.Range) -> str | None:
     return None if extent == whole else address.as_range(extent)
 
 
-def _chips() -> None:
+def _chips(catalog: pd.DataFrame, known: pd.DataFrame) -> None:
     """Filters that are out of sight, each with a way to take it back, and a way to take all."""
     for name in SHOWN_AS_CHIPS:
-        if text := _chip(name):
+        if text := _chip(name, catalog, known):
             st.button(
                 escape(text),
                 icon=":material/close:",
@@ -243,7 +260,7 @@ def _chips() -> None:
                 kwargs={name: None},
                 help="Takes this filter back.",
             )
-    if _is_narrowed():
+    if _is_narrowed(catalog, known):
         st.button(
             "Reset filters",
             icon=":material/filter_alt_off:",
@@ -253,27 +270,30 @@ def _chips() -> None:
         )
 
 
-def _is_narrowed() -> bool:
+def _is_narrowed(catalog: pd.DataFrame, known: pd.DataFrame) -> bool:
     """Whether any filter is set, and to something that there is."""
-    chosen = {"split": catalogs.SPLITS, "label": catalogs.LABELS, "subtype": CAUSES, "flag": FLAGS}
     return (
-        any(address.one_of(name, list(options)) for name, options in chosen.items())
-        or any(address.value(name) for name in ("search", "patient", "source"))
+        any(address.one_of(name, _options(name, catalog, known)) for name in CHOICES)
+        or any(address.value(name) for name in ("search", "patient"))
         or bool(address.ranges())
     )
 
 
-def _chip(name: str) -> str:
-    """A filter in words; "" where it is not set."""
+def _chip(name: str, catalog: pd.DataFrame, known: pd.DataFrame) -> str:
+    """A filter in words, and whether nobody knows yet what it asks; "" where it is not set."""
     if name in QUANTITIES:
         extent = address.extent(name)
         if extent is None:
             return ""
         quantity = QUANTITIES[name]
-        return f"{quantity.title} {quantity.describe_range(*extent)}"
-    said = address.value(name)
-    if not said:
+        text = f"{quantity.title} {quantity.describe_range(*extent)}"
+        return text if name in known else f"{text}: not known yet"
+    if name not in CHOICES:
+        said = address.value(name)
+        return f"{name.capitalize()} {said}" if said else ""
+    chosen = address.one_of(name, _options(name, catalog, known))
+    if chosen is None:
         return ""
-    if name == "flag":
-        return FLAGS.get(address.one_of("flag", list(FLAGS)) or "", "")
-    return f"{name.capitalize()} {said}"
+    if name != "flag":
+        return f"{name.capitalize()} {chosen}"
+    return FLAGS[chosen] if chosen in known else f"{FLAGS[chosen]}: not known yet"

@@ -92,27 +92,23 @@ def _measure(
         catalog,
         source=None,
         limits=settings.load().image_limits,
-        store=_store(catalog),
+        store=_found(catalog),
         progress=lambda activity, done, total: progress(done, total),
         cancelled=cancelled,
     )
 
 
-def _store(catalog: pd.DataFrame) -> Path:
-    return pictures.store_of(settings.load().cache, Path(catalog.attrs["root"]))
+def _found(catalog: pd.DataFrame) -> Path:
+    return settings.load().found_of(Path(catalog.attrs["root"]))
 
 
 def last_audited(catalog: pd.DataFrame) -> int:
-    """When the data set was last audited, in nanoseconds; 0 for never."""
-    return _newest(catalog, "audit-*.json")
+    """Another one whenever the data set has been audited; 0 for never."""
+    return record.stamp(settings.load(), Path(catalog.attrs["root"]))
 
 
 def _last_measured(catalog: pd.DataFrame) -> int:
-    return _newest(catalog, "films-*")
-
-
-def _newest(catalog: pd.DataFrame, pattern: str) -> int:
-    return max((path.stat().st_mtime_ns for path in _store(catalog).glob(pattern)), default=0)
+    return pictures.stamp(_found(catalog))
 
 
 @st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)
@@ -133,7 +129,7 @@ def _facts(
     measures, _ = _measures(catalog, measured)
     if measures is not None:
         found["brightness"] = measures[0]
-    audit = _audit(catalog) if audited else None
+    audit = record.load_any(settings.load(), catalog) if audited else None
     if audit is not None:
         same = {path for group in audit.duplicates for path in group}
         found["audited"] = catalog["path"].isin(same)
@@ -147,21 +143,11 @@ def _measures(
     catalog: pd.DataFrame, stamp: int
 ) -> tuple[tuple[np.ndarray, np.ndarray] | None, pd.DataFrame]:
     """Mean grey level of each film and the film in small; None unless all have been measured."""
-    by_digest = pictures.kept_measures(catalog, store=_store(catalog))
+    by_digest = pictures.kept_measures(catalog, store=_found(catalog))
     if by_digest is None:
         return None, catalog
     of_film = by_digest.loc[catalog["digest"]]
     side = pictures.THUMBNAIL
-    pixels = of_film["thumbnail"].where(of_film["problem"] == "", bytes(side**2))
-    small = np.frombuffer(b"".join(pixels), np.uint8).reshape(-1, side, side)
+    pixels = b"".join(it or bytes(side**2) for it in of_film["thumbnail"])
+    small = np.frombuffer(pixels, np.uint8).reshape(-1, side, side)
     return (of_film["mean"].to_numpy(), small), catalog
-
-
-def _audit(catalog: pd.DataFrame) -> record.Audit | None:
-    """The last audit of the data set, if it was of the films as they are now."""
-    path = max(_store(catalog).glob("audit-*.json"), key=lambda it: it.stat().st_mtime_ns)
-    try:
-        audit = record.from_json(path.read_text())
-    except (FileNotFoundError, KeyError, TypeError, ValueError):
-        return None  # of another release, or damaged
-    return audit if audit.fingerprint == record.fingerprint(catalog) else None

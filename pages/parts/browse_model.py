@@ -14,6 +14,7 @@ from pneumo import settings
 from pneumo.inference import bundle, opinions
 from pneumo.inference.bundle import Bundle
 from pneumo.inference.opinions import Opinions
+from pneumo.inference.predictor import Predictor
 
 
 def opinions_of_model(catalog: pd.DataFrame, root: Path) -> Opinions | None:
@@ -24,16 +25,22 @@ def opinions_of_model(catalog: pd.DataFrame, root: Path) -> Opinions | None:
         root: the folder that its paths are relative to.
     """
     with st.container(horizontal=True, vertical_alignment="center", key="all-films"):
-        model = _choose_model()
+        _choose_model()
+        model = model_of_address()
         if model is None:
             return None
         name = f"opinions {model.digest} {root}"
         if work.follow(name, doing=f"Asking {escape(model.card.name)}", unit="films"):
             return None
         known, _ = _cached(model, catalog, opinions.stamp(settings.load(), model))
-        if known is None:
+        unread = 0 if known is None else int((known.table["problem"] != "").sum())
+        if known is None or unread:
+            text = f"Ask the model about all {len(catalog):,} films"
+            if unread:
+                films = "1 film" if unread == 1 else f"{unread:,} films"
+                text = f"Ask again about {films} that could not be read"
             st.button(
-                f"Ask the model about all {len(catalog):,} films",
+                text,
                 icon=":material/radiology:",
                 key="ask-all",
                 on_click=_begin,
@@ -44,12 +51,31 @@ def opinions_of_model(catalog: pd.DataFrame, root: Path) -> Opinions | None:
     return known
 
 
+def model_of_address() -> Bundle | None:
+    """The model of the address, or else the first; None, with words, where there is none."""
+    folders = bundle.folders(settings.load())
+    if not folders:
+        st.caption("There is no model yet. Train one on the Train page.")
+        return None
+    chosen = address.one_of("model", list(folders)) or next(iter(folders))
+    try:
+        return read_bundle(folders[chosen])
+    except bundle.BundleError as damaged:
+        st.error(escape(str(damaged)), icon=":material/error:")
+        return None
+
+
+def predictor_of_address() -> Predictor | None:
+    """The same model, ready to predict."""
+    model = model_of_address()
+    return None if model is None else load_predictor(model.folder)
+
+
 def _begin(name: str, model: Bundle, catalog: pd.DataFrame, root: Path) -> None:
-    predictor = load_predictor(model.folder)
     work.begin(
         name,
         lambda progress, cancelled: opinions.ask(
-            predictor,
+            load_predictor(model.folder),
             catalog,
             root,
             settings=settings.load(),
@@ -59,32 +85,23 @@ def _begin(name: str, model: Bundle, catalog: pd.DataFrame, root: Path) -> None:
     )
 
 
-def _choose_model() -> Bundle | None:
-    """The model of the address, or else the first; None, with words, where there is none."""
-    folders = bundle.folders(settings.load())
-    if not folders:
-        st.caption("There is no model yet. Train one on the Train page.")
-        return None
-    first = next(iter(folders))
-    chosen = address.one_of("model", list(folders)) or first
-    if len(folders) > 1:
-        st.session_state["model-of-all"] = chosen
-        st.selectbox(
-            "Model",
-            list(folders),
-            format_func="Model: {}".format,
-            key="model-of-all",
-            icon=":material/deployed_code:",
-            label_visibility="collapsed",
-            width=260,
-            on_change=_take_model,
-            args=(first,),
-        )
-    try:
-        return read_bundle(folders[chosen])
-    except bundle.BundleError as damaged:
-        st.error(escape(str(damaged)), icon=":material/error:")
-        return None
+def _choose_model() -> None:
+    """Which model is asked, where there are several."""
+    folders = list(bundle.folders(settings.load()))
+    if len(folders) < 2:
+        return
+    st.session_state["model-of-all"] = address.one_of("model", folders) or folders[0]
+    st.selectbox(
+        "Model",
+        folders,
+        format_func="Model: {}".format,
+        key="model-of-all",
+        icon=":material/deployed_code:",
+        label_visibility="collapsed",
+        width=260,
+        on_change=_take_model,
+        args=(folders[0],),
+    )
 
 
 def _take_model(first: str) -> None:

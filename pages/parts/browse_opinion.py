@@ -8,12 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.frame import escape, headline
-from pages.parts.models import load_predictor
 from pneumo import radiograph, settings
-from pneumo.inference import bundle
 from pneumo.inference.cases import are_same, fingerprints
 from pneumo.inference.predictor import Prediction, Predictor, percent, two_decimals
-from pneumo.radiograph import Radiograph
+from pneumo.radiograph import Radiograph, UnreadableRadiograph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,26 +33,17 @@ def read_film(root: Path, film: pd.Series) -> Radiograph:
     """A film as people look at it, kept while it may be looked at again.
 
     Raises:
-        UnreadableRadiograph, OSError: it cannot be shown.
+        UnreadableRadiograph: it cannot be shown.
     """
     return _read_film(root / film["path"], film["digest"])
 
 
-def find_predictor(name: str | None) -> Predictor | None:
-    """The model of a name, or else the first; None, with words, where there is none."""
-    folders = bundle.folders(settings.load())
-    if not folders:
-        st.caption("There is no model yet. Train one on the Train page.")
-        return None
-    try:
-        return load_predictor(folders.get(name or "") or next(iter(folders.values())))
-    except bundle.BundleError as damaged:
-        st.error(escape(str(damaged)), icon=":material/error:")
-        return None
-
-
 def opinion_of(predictor: Predictor, root: Path, film: pd.Series) -> Opinion:
-    """What a model says of a film that can be read; computed once."""
+    """What a model says of a film; computed once.
+
+    Raises:
+        UnreadableRadiograph: it cannot be read, or no longer.
+    """
     return _opinion_of(root / film["path"], film["digest"], predictor.bundle.digest, predictor)
 
 
@@ -78,15 +67,25 @@ def show_opinion(opinion: Opinion, predictor: Predictor, film: pd.Series) -> Non
     )
 
 
+def _decode(path: Path, *, model_size: int | None = None) -> Radiograph:
+    try:
+        return radiograph.read_file(
+            path, limits=settings.load().image_limits, model_size=model_size
+        )
+    except OSError as error:  # its own words name the folder, and that the label
+        problem = f"The file cannot be opened: {error.strerror}."
+        raise UnreadableRadiograph("unavailable", problem) from error
+
+
 @st.cache_resource(show_spinner=False, max_entries=12)
 def _read_film(path: Path, digest: str) -> Radiograph:
-    return radiograph.read_file(path, limits=settings.load().image_limits)
+    return _decode(path)
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
 def _opinion_of(path: Path, digest: str, model_digest: str, _predictor: Predictor) -> Opinion:
     size = _predictor.bundle.card.image_size
-    seen = radiograph.read_file(path, limits=settings.load().image_limits, model_size=size)
+    seen = _decode(path, model_size=size)
     picture = radiograph.to_model_input(seen, size=size)
     cases = _predictor.cases
     same = cases is not None and are_same(cases.fingerprints, fingerprints([picture])[0]).any()

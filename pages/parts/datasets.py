@@ -26,7 +26,7 @@ def require_dataset() -> tuple[sources.Dataset, pd.DataFrame]:
     try:
         dataset = sources.locate(source, settings.load())
         return dataset, read_catalog(dataset)
-    except ValueError as unfit:  # the split in use
+    except splits.UnfitSplit as unfit:
         st.error(escape(str(unfit)), icon=":material/call_split:")
     except sources.OtherLayout as unavailable:
         map_folders(source, str(unavailable))
@@ -41,11 +41,6 @@ def require_dataset() -> tuple[sources.Dataset, pd.DataFrame]:
         else:
             report_unavailable(str(unavailable))
     st.stop()
-
-
-def has_changed() -> bool:
-    """Whether another data set was chosen since the last call: what was looked for is void."""
-    return bool(st.session_state.pop("data-set-changed", False))
 
 
 def choose(source: sources.Source) -> None:
@@ -69,12 +64,16 @@ def forget(source: sources.Source) -> None:
     st.session_state["data-set-changed"] = True
 
 
-def switcher() -> None:
-    """The sources on offer, behind one button, and beside it whether they are split anew."""
+def switcher() -> bool:
+    """The sources on offer, behind one button, and beside it whether they are split anew.
+
+    Returns: whether another data set was chosen just now, so that what was looked for is void.
+    """
     current = sources.chosen(settings.load())
     with st.container(horizontal=True, horizontal_alignment="right", width="content"):
         show_split(current)
         choose_source(current)
+    return bool(st.session_state.pop("data-set-changed", False))
 
 
 def choose_source(current: sources.Source) -> None:
@@ -188,7 +187,10 @@ def open_path(key: str) -> None:
         if mapping.find_folders(sources.folder_of(source, settings.load())):
             choose(source)  # The page asks what its folders hold.
         else:
-            st.session_state[f"{key}-problem"] = escape(f"{other} No folder in it holds one.")
+            st.session_state[f"{key}-problem"] = escape(
+                f"{other} None of the folders in it holds one; {mapping.MOST_FOLDERS:,} are looked "
+                "into at most."
+            )
     except (sources.DatasetUnavailable, OSError, RuntimeError) as problem:
         st.session_state[f"{key}-problem"] = escape(str(problem))
     else:
@@ -206,7 +208,10 @@ def map_folders(source: sources.Source, problem: str) -> None:
     root = sources.folder_of(source, settings.load())
     found = mapping.find_folders(root)
     if not found:
-        report_unavailable(f"{problem} There is no radiograph in any of its folders.")
+        report_unavailable(
+            f"{problem} There is no radiograph in any of its folders; {mapping.MOST_FOLDERS:,} are "
+            "looked into at most."
+        )
         return
     st.warning(escape(problem), icon=":material/account_tree:")
     asked = sorted(found, key=lambda folder: -folder.images)[:MOST_MAPPED]
@@ -276,14 +281,17 @@ def keep_mapping(root: Path, folders: list[str]) -> None:
         for folder in folders
         if st.session_state[f"class-of-{folder}"] != LEAVE_OUT
     }
-    if contents:
+    try:
         mapping.save(root, contents, settings.load())
-    else:
-        st.session_state["mapping-problem"] = "Say of at least one folder which class it holds."
+    except (ValueError, catalogs.DatasetUnavailable) as problem:
+        st.session_state["mapping-problem"] = str(problem)
 
 
 def unpack(archive: Path) -> None:
-    """Unpack a ZIP file before the eyes of whoever waits for it; it goes on if they leave."""
+    """Unpack a ZIP file before the eyes of whoever waits for it.
+
+    It stops when they leave, and goes on from there when somebody looks again.
+    """
     st.markdown(f"**{escape(archive.name)}** is being unpacked. This happens once.")
     bar = st.progress(0.0, text="Reading the archive")
     place = st.empty()
@@ -426,8 +434,8 @@ def amount_text(done: int, total: int, speed: float, seconds_left: float | None)
 
 
 @st.cache_resource(show_spinner=False)
-def known_catalogs() -> dict[tuple[Path, int], pd.DataFrame]:
-    """The catalogues that this server has built, by root and by when it was split anew."""
+def known_catalogs() -> dict[tuple[sources.Dataset, int], pd.DataFrame]:
+    """The catalogues that this server has built, by data set and by when it was split anew."""
     return {}
 
 
@@ -435,7 +443,7 @@ def read_catalog(dataset: sources.Dataset) -> pd.DataFrame:
     """The catalogue of a data set under the split in use, with progress where it takes a while."""
     known = known_catalogs()
     split = splits.split_file(settings.load(), dataset.root)
-    key = dataset.root, split.stat().st_mtime_ns if split.exists() else 0
+    key = dataset, split.stat().st_mtime_ns if split.exists() else 0
     catalog = known.get(key)
     if catalog is None:
         place = st.empty()

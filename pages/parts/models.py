@@ -27,13 +27,28 @@ def point_name(name: str) -> str:
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """A model bundle, checked against its hashes once, and again when its card has changed."""
-    return _read_bundle(folder, (folder / bundle.CARD).stat().st_mtime)
+    """A model bundle, checked against its hashes once, and again when its card has changed.
+
+    Raises:
+        BundleError: it is damaged, or no longer there.
+    """
+    return _read_bundle(folder, _changed(folder))
 
 
 def load_predictor(folder: Path) -> Predictor:
-    """A model ready to predict, loaded once for all sessions."""
-    return _load_predictor(folder, (folder / bundle.CARD).stat().st_mtime)
+    """A model ready to predict, loaded once for all sessions.
+
+    Raises:
+        BundleError: it is damaged, or no longer there.
+    """
+    return _load_predictor(folder, _changed(folder))
+
+
+def _changed(folder: Path) -> float:
+    try:
+        return (folder / bundle.CARD).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 @st.cache_resource(show_spinner=False, max_entries=100)

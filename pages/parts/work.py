@@ -10,6 +10,7 @@ import streamlit as st
 from pages.parts.frame import duration, escape
 from pneumo.datasets.film_store import Cancelled
 from pneumo.inference.batch import Progress
+from pneumo.inference.bundle import BundleError
 
 
 class Report(Protocol):
@@ -75,7 +76,7 @@ class Work:
             task(self._report, lambda: self.cancelled)
         except Cancelled:
             pass
-        except (OSError, ValueError) as error:
+        except (BundleError, OSError, ValueError) as error:
             self.problem = str(error)
             return
         self.problem = ""

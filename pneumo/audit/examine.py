@@ -16,20 +16,15 @@ from pneumo.audit.films import (
     FeatureSource,
     Progress,
     measure_films,
-    store_of,
     thumbnails,
 )
 from pneumo.audit.findings import SEVERITIES, Finding
-from pneumo.audit.record import Audit, Balance
+from pneumo.audit.record import MEASURED, Audit, Balance
 from pneumo.datasets import splits
 from pneumo.datasets.catalog import SPLITS
 from pneumo.datasets.film_store import Cancelled
 from pneumo.settings import Settings
 from pneumo.training.recipe import BEST
-
-MEASURED = "test"
-"""The split that is counted and compared, but that nothing is fitted on: knowing which of its films
-are hard would be a first step towards choosing by it."""
 
 
 def examine(
@@ -42,6 +37,8 @@ def examine(
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Audit:
     """Audit a data set, and keep the result in the cache.
+
+    The audit of the same films is not made twice, unless some of them could not be read.
 
     Args:
         catalog: as `catalog.build` returns it.
@@ -58,14 +55,14 @@ def examine(
     """
     digest = "" if source is None else source.digest
     known = record.load(settings, catalog, digest)
-    if known is not None:
+    if known is not None and known.finding("unreadable") is None:
         return dataclasses.replace(known, data=name)
     root = Path(catalog.attrs["root"])
     measures, features = measure_films(
         catalog,
         source=source,
         limits=settings.image_limits,
-        store=store_of(settings.cache, root),
+        store=settings.found_of(root),
         progress=progress,
         cancelled=cancelled,
     )

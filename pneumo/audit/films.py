@@ -4,7 +4,6 @@ Each film is read once, at a reduced scale where its format allows, and what was
 the digest of its file: the next audit reads new films only, and one that was broken off goes on.
 """
 
-import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,6 +91,11 @@ def kept_measures(catalog: pd.DataFrame, *, store: Path) -> pd.DataFrame | None:
     return table.loc[digests] if digests.isin(table.index).all() else None
 
 
+def stamp(store: Path) -> int:
+    """Another one whenever more films have been measured; 0 when none has."""
+    return _measures_in(store).stamp
+
+
 def measure_films(
     catalog: pd.DataFrame,
     *,
@@ -138,12 +142,6 @@ def thumbnails(measures: pd.DataFrame) -> np.ndarray:
     return np.frombuffer(b"".join(measures["thumbnail"]), np.uint8).reshape(
         -1, THUMBNAIL, THUMBNAIL
     )
-
-
-def store_of(cache: Path, root: Path) -> Path:
-    """Where what is known of the films of a data set is kept."""
-    key = hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
-    return cache / "audit" / key
 
 
 def _measure(

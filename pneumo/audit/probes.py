@@ -14,9 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pneumo.evaluation.interval import Interval
+from pneumo.evaluation.interval import Interval, wilson_interval
 
 FOLDS = 5
+
+FEWEST_PERSONS = 2 * FOLDS
+"""Of each class: of fewer a fold would hold next to none."""
 
 ALL = "all"
 """The probe of all quantities together."""
@@ -203,12 +206,12 @@ def probe(table: pd.DataFrame, is_pneumonia: np.ndarray, persons: np.ndarray) ->
 def folds(is_pneumonia: np.ndarray, persons: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Places to learn from and places to judge, five times, whole persons on either side.
 
-    Nothing where a class has fewer than ten persons: a fold would hold next to none of it.
+    Nothing where a class has fewer than `FEWEST_PERSONS`.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
     fewest = min(len(np.unique(persons[side])) for side in (is_pneumonia, ~is_pneumonia))
-    if fewest >= 2 * FOLDS:
+    if fewest >= FEWEST_PERSONS:
         splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
         yield from splitter.split(persons, is_pneumonia, persons)
 
@@ -220,7 +223,8 @@ def clustered_auc(
 
     The variance is that of DeLong et al. with persons for films (Obuchowski, Nonparametric
     analysis of clustered ROC curve data, Biometrics 53, 1997). The interval is one of the logit of
-    the area, so that it ends before 1.
+    the area. Where the classes do not overlap at all that has no variance: the interval is then
+    Wilson's, for as many persons as the smaller class has and none on the wrong side.
 
     Args:
         is_pneumonia: bool, shape (films,), both classes present.
@@ -246,7 +250,8 @@ def clustered_auc(
     variance = of_positive * products[0, 0] + of_negative * products[1, 1]
     variance += 2 * of_both * products[0, 1]
     if not 0 < area < 1:
-        return area, Interval(low=area, high=area)
+        fewest = int((films > 0).sum(axis=1).min())
+        return area, wilson_interval(round(area) * fewest, fewest)
     logit = np.log(area / (1 - area))
     reach = 1.96 * np.sqrt(max(variance, 0)) / (area * (1 - area))
     low, high = 1 / (1 + np.exp(-(logit + np.array([-reach, reach]))))

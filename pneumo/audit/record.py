@@ -1,5 +1,6 @@
 """The result of an audit: as a value, as JSON, on disk, and as a list of films to keep."""
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -8,14 +9,18 @@ from typing import Any
 
 import pandas as pd
 
-from pneumo.audit.films import store_of
 from pneumo.audit.findings import Film, Finding
-from pneumo.audit.probes import Probe
+from pneumo.audit.label_noise import LEAST_AUC
+from pneumo.audit.probes import FEWEST_PERSONS, Probe
 from pneumo.evaluation.interval import Interval
 from pneumo.settings import Settings, write_text
 
+MEASURED = "test"
+"""The split that is counted and compared, but that nothing is fitted on: knowing which of its films
+are hard would be a first step towards choosing by it."""
+
 # Another release may find otherwise.
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,7 @@ class Audit:
         films: that can be read.
         features: the model whose features were taken to doubt labels; "" for none.
         features_auc: how well these tell the labels as they are, out of fold; None where that was
-            not looked at, or there are too few patients.
+            not looked at, or nothing could be fitted.
         balance: films by split, label and subtype.
         findings: the most serious first.
         probes: the strongest first, all quantities together at the end.
@@ -61,6 +66,38 @@ class Audit:
     def finding(self, code: str) -> Finding | None:
         """The finding of a kind, if there is one."""
         return next((it for it in self.findings if it.code == code), None)
+
+    @property
+    def unfitted(self) -> str:
+        """Why no number and no label could be judged, in a sentence; "" where they were."""
+        if self.probes:
+            return ""
+        labels = {it.label for it in self.balance if it.split != MEASURED}
+        if len(labels) == 1:
+            return f"All films outside `{MEASURED}` are of one class: nothing can be fitted."
+        if not labels:
+            return f"All films are in `{MEASURED}`, on which nothing is fitted."
+        return (
+            f"There are too few patients to say: {FEWEST_PERSONS} of each class are needed outside "
+            f"`{MEASURED}`, on which nothing is fitted."
+        )
+
+    @property
+    def witness(self) -> str:
+        """How far the features can doubt labels, in a sentence; "" where none were taken."""
+        if not self.features:
+            return ""
+        if self.features_auc is None:
+            return f"No label was doubted. {self.unfitted}"
+        return (
+            f"A logistic regression on the features of {self.features}, judged on patients that it "
+            f"has not seen, agrees with the labels with an AUC of {self.features_auc:.3f}"
+            + (
+                "."
+                if self.features_auc >= LEAST_AUC
+                else f": too seldom to doubt any, which takes {LEAST_AUC}."
+            )
+        )
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """The audit as JSON text: indented for people, without `indent` quickly and in one line."""
@@ -121,6 +158,24 @@ def load(settings: Settings, catalog: pd.DataFrame, digest: str) -> Audit | None
         return None  # never made, or damaged: it is made again
 
 
+def load_any(settings: Settings, catalog: pd.DataFrame) -> Audit | None:
+    """An audit of a data set as it is now, by whichever features: duplicates are the same."""
+    kept = _file(settings, Path(catalog.attrs["root"]), fingerprint(catalog), "*")
+    for path in kept.parent.glob(kept.name):
+        with contextlib.suppress(FileNotFoundError, KeyError, TypeError, ValueError):
+            return from_json(path.read_text())
+    return None
+
+
+def stamp(settings: Settings, root: Path) -> int:
+    """Another one whenever a data set has been audited; 0 for never."""
+    kept = _file(settings, root, "*", "*")
+    try:
+        return max((path.stat().st_mtime_ns for path in kept.parent.glob(kept.name)), default=0)
+    except FileNotFoundError:  # deleted meanwhile
+        return 0
+
+
 def same_images(catalog: pd.DataFrame, audit: Audit) -> pd.DataFrame:
     """The catalogue with one digest for films that show one image, for `splits.persons`."""
     of_path = {path: group[0] for group in audit.duplicates for path in group}
@@ -159,4 +214,4 @@ def cleaned_list(catalog: pd.DataFrame, audit: Audit) -> pd.DataFrame:
 
 def _file(settings: Settings, root: Path, print_: str, digest: str) -> Path:
     features = digest[:16] or "none"
-    return store_of(settings.cache, root) / f"audit-{_FORMAT}-{print_}-{features}.json"
+    return settings.found_of(root) / f"audit-{_FORMAT}-{print_}-{features}.json"

@@ -197,7 +197,7 @@ def data_resplit(options: argparse.Namespace, installation: Settings) -> int:
         dataset.root,
         class_folders=dataset.class_folders,
         progress=console.progress("Reading the data set"),
-        cache=installation.cache,
+        cache=installation.found_of(dataset.root),
     )
     audit = examine(
         catalogue,

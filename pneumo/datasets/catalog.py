@@ -79,6 +79,16 @@ class OtherLayout(DatasetUnavailable):
     """There is a folder, but what its folders hold somebody has to say: see `mapping`."""
 
 
+class _Content(NamedTuple):
+    """What a file holds; only a problem of the file itself stays the same until it changes."""
+
+    height: int = 0
+    width: int = 0
+    digest: str = ""
+    problem: str = ""
+    stays: bool = True
+
+
 class ClassFolder(NamedTuple):
     """One folder of images. `split` is one of `SPLITS`, or `BY_PATIENT`."""
 
@@ -141,8 +151,9 @@ def build(
         class_folders: folders below `root`, where somebody has said what each holds; by
             default those of the layout.
         progress: called with (images read, images to read), about a hundred times.
-        cache: a folder to keep the catalogue in. Files whose length and modification time
-            are unchanged are not read again, even when the last index was interrupted.
+        cache: a folder to keep the catalogue of this data set in. Files whose length and
+            modification time are unchanged are not read again, even when the last index was
+            interrupted.
 
     Returns:
         One row per readable image, ordered by split, label and path (`img2` before `img10`):
@@ -164,7 +175,7 @@ def build(
     mapped = class_folders is not None
     if class_folders is None:
         root, class_folders = find_layout(root)
-    files = _image_files(root, class_folders)
+    files, misnamed = _image_files(root, class_folders)
     if files.empty:
         raise DatasetUnavailable(
             f"Expected images ({', '.join(IMAGE_SUFFIXES)}) in the class folders of "
@@ -173,10 +184,10 @@ def build(
     store = None
     if cache is not None:
         # What a folder of the layout holds, its path tells; of others somebody may change it.
-        store = _store(cache, root, class_folders if mapped else ())
+        store = _store(cache, class_folders if mapped else ())
     rows = _rows(root, files, class_folders, progress=progress, store=store)
     readable = rows["problem"] == ""
-    unreadable = rows.loc[~readable].set_index("path")["problem"].to_dict()
+    unreadable = rows.loc[~readable].set_index("path")["problem"].to_dict() | misnamed
     if not readable.any():
         path, reason = next(iter(unreadable.items()))
         raise DatasetUnavailable(
@@ -216,17 +227,38 @@ def _found(root: Path) -> str:
     )
 
 
-def _image_files(root: Path, class_folders: Sequence[ClassFolder]) -> pd.DataFrame:
-    """Path, length, modification time and number of the class folder of each image."""
+def _image_files(
+    root: Path, class_folders: Sequence[ClassFolder]
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Path, length, modification time and number of the class folder of each image.
+
+    And those with a name that no table can hold, with what is wrong with it.
+
+    Raises:
+        DatasetUnavailable: a class folder may not be listed.
+    """
     paths, lengths, times, places = [], [], [], []
+    misnamed = {}
     for place, (_, _, folder) in enumerate(class_folders):
         prefix = f"{folder.relative_to(root).as_posix()}/".removeprefix("./")
-        for name, status in _listing(folder):
-            paths.append(prefix + name)
+        try:
+            listed = list(_listing(folder))
+        except OSError as error:
+            raise DatasetUnavailable(
+                f"{folder} cannot be listed: {error.strerror}. Give leave to read it, or choose "
+                "another folder."
+            ) from error
+        for name, status in listed:
+            path = prefix + name
+            shown = path.encode(errors="backslashreplace").decode()
+            if shown != path:
+                misnamed[shown] = "Its name is not in UTF-8. Rename the file."
+                continue
+            paths.append(path)
             lengths.append(status.st_size)
             times.append(status.st_mtime_ns)
             places.append(place)
-    return pd.DataFrame(
+    files = pd.DataFrame(
         {
             "path": pd.Series(paths, dtype="str"),
             "bytes": pd.Series(lengths, dtype="int64"),
@@ -234,6 +266,7 @@ def _image_files(root: Path, class_folders: Sequence[ClassFolder]) -> pd.DataFra
             "place": pd.Series(places, dtype="int64"),
         }
     )
+    return files, misnamed
 
 
 def _listing(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -244,8 +277,8 @@ def _listing(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                 continue
             try:
                 status = entry.stat()
-            except FileNotFoundError:
-                continue  # a link to nowhere, or deleted just now
+            except OSError:
+                continue  # a link to nowhere or to itself, or deleted just now
             if stat.S_ISREG(status.st_mode):
                 yield entry.name, status
 
@@ -274,25 +307,29 @@ def _rows(
     parts = _examine_all(root, new, class_folders, progress=progress, store=store)
     rows = _in_order(pd.concat([kept, *parts], ignore_index=True))
     if store is not None:
-        _write_stored(rows, store)
-    for examined in _stored_parts(store):
-        examined.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # all that it costs is time, the next time
+            _write_stored(rows, store)
+            for examined in _stored_parts(store):
+                examined.unlink(missing_ok=True)
     return rows
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
-    digits = 20
-    # Numbers filled up with zeros sort as text.
-    padded = rows["path"].str.replace(r"(\d+)", "0" * digits + r"\1", regex=True)
-    padded = padded.str.replace(rf"0*(\d{{{digits},}})", r"\1", regex=True)
     order = pd.DataFrame(
         {
             "split": rows["split"].map(SPLITS.index),
             "label": rows["label"].map(LABELS.index),
-            "path": padded,
+            "path": sortable(rows["path"]),
         }
     ).sort_values(["split", "label", "path"])
     return rows.loc[order.index].reset_index(drop=True)
+
+
+def sortable(texts: pd.Series) -> pd.Series:
+    """Texts that sort as these do when numbers in them count as numbers: `img2` before `img10`."""
+    digits = 20
+    padded = texts.str.replace(r"(\d+)", "0" * digits + r"\1", regex=True)
+    return padded.str.replace(rf"0*(\d{{{digits},}})", r"\1", regex=True)
 
 
 def _patient_and_subtype(label: str, path: str) -> tuple[str, str]:
@@ -312,11 +349,12 @@ def _divide(patient: str) -> str:
     return "test" if int.from_bytes(drawn) < TEST_SHARE * 2**32 else "train"
 
 
-def _store(cache: Path, root: Path, mapped: Sequence[ClassFolder]) -> Path:
-    key = hashlib.blake2b(str(root.resolve()).encode(), digest_size=8)
-    for split, label, folder in mapped:
-        key.update(f"\n{split} {label} {folder}".encode())
-    return cache / f"catalog-{_STORED_FORMAT}-{key.hexdigest()}.parquet"
+def _store(cache: Path, mapped: Sequence[ClassFolder]) -> Path:
+    name = f"catalog-{_STORED_FORMAT}"
+    if mapped:
+        said = "\n".join(f"{split} {label} {folder}" for split, label, folder in mapped)
+        name += "." + hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+    return cache / f"{name}.parquet"
 
 
 def _stored_parts(store: Path | None) -> list[Path]:
@@ -356,7 +394,7 @@ def _examine_all(
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(files), EXAMINED_TOGETHER):
             part = files.iloc[start : start + EXAMINED_TOGETHER]
-            contents: list[tuple[int, int, str, str]] = []
+            contents: list[_Content] = []
             try:
                 # `progress` is called from this thread: a page may draw in its own thread only.
                 examined = pool.map(partial(_examine, root), _tasks(list(part["path"])))
@@ -370,26 +408,28 @@ def _examine_all(
                 parts.append(_examined(part[: len(contents)], contents, class_folders))
                 if store is not None:
                     name = f"{store.stem}-{uuid.uuid4().hex}"
-                    _write_stored(parts[-1], store.with_stem(name))
+                    with contextlib.suppress(OSError):
+                        _write_stored(parts[-1], store.with_stem(name))
     return parts
 
 
 def _examined(
     files: pd.DataFrame,
-    contents: list[tuple[int, int, str, str]],
+    contents: list[_Content],
     class_folders: Sequence[ClassFolder],
 ) -> pd.DataFrame:
     """The rows of files whose contents are known."""
     rows = []
-    for (path, length, modified, place), (height, width, digest, problem) in zip(
+    for (path, length, modified, place), content in zip(
         files.itertuples(index=False), contents, strict=True
     ):
         split, label, _ = class_folders[place]
         patient, subtype = _patient_and_subtype(label, path)
         if split == BY_PATIENT:
             split = _divide(patient)
-        described = (split, label, subtype, patient, width, height)
-        rows.append((path, *described, length, digest, modified, problem))
+        described = (split, label, subtype, patient, content.width, content.height)
+        known_since = modified if content.stays else 0  # no file is that old: it is read again
+        rows.append((path, *described, length, content.digest, known_since, content.problem))
     return pd.DataFrame(rows, columns=list(_STORED_TYPES)).astype(_STORED_TYPES)
 
 
@@ -398,16 +438,18 @@ def _tasks(paths: list[str]) -> list[list[str]]:
     return [paths[start : start + 64] for start in range(0, len(paths), 64)]
 
 
-def _examine(root: Path, paths: list[str]) -> list[tuple[int, int, str, str]]:
+def _examine(root: Path, paths: list[str]) -> list[_Content]:
     return [_content(root / path) for path in paths]
 
 
-def _content(path: Path) -> tuple[int, int, str, str]:
-    """Height, width, digest and problem of one file."""
+def _content(path: Path) -> _Content:
     try:
         height, width = radiograph.measure(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-    except (radiograph.UnreadableRadiograph, OSError) as error:
-        return 0, 0, "", str(error)
-    return height, width, digest.hexdigest(), ""
+    except radiograph.UnreadableRadiograph as damaged:
+        return _Content(problem=str(damaged))
+    except OSError as error:
+        problem = f"The file cannot be opened: {error.strerror}."
+        return _Content(problem=problem, stays=False)
+    return _Content(height, width, digest.hexdigest())

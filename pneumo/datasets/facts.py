@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pneumo.datasets.catalog import PATIENT
+from pneumo.datasets.catalog import PATIENT, sortable
 
 SMALL = 224
 """Pixels of the shorter side below which a film has less than a network reads."""
@@ -232,7 +232,4 @@ def series_of(facts: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
 
 def _places(texts: pd.Series) -> pd.Series:
     """The place of each text among all, numbers in them counted as numbers."""
-    digits = 12
-    padded = texts.str.replace(r"(\d+)", "0" * digits + r"\1", regex=True)
-    padded = padded.str.replace(rf"0*(\d{{{digits},}})", r"\1", regex=True)
-    return padded.rank(method="dense").astype("int64")
+    return sortable(texts).rank(method="dense").astype("int64")

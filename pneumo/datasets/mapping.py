@@ -3,7 +3,6 @@
 A mapping is kept in the home folder; nothing is written into the folder that it is about.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from pneumo.datasets.catalog import (
     DatasetUnavailable,
     is_image_name,
 )
-from pneumo.settings import Settings, write_text
+from pneumo.settings import Settings, folder_key, write_text
 
 MOST_FOLDERS = 10_000
 """Folders that are looked into: somebody may have named the whole disk."""
@@ -106,18 +105,21 @@ def save(root: Path, contents: Mapping[str, Content], settings: Settings) -> Non
     """Keep what the folders below `root` hold.
 
     Raises:
+        ValueError: there is nothing to keep.
         DatasetUnavailable: one of the folders is not there.
     """
+    if not contents:
+        raise ValueError("Say of at least one folder which class it holds.")
     class_folders(root, contents)
     stated = {folder: str(content) for folder, content in contents.items()}
     write_text(_file(root, settings), json.dumps(stated, indent=2))
 
 
 def load(root: Path, settings: Settings) -> dict[str, Content] | None:
-    """What was kept for `root`; None where nothing was."""
+    """What was kept for `root`; None where nothing was, or nothing that makes sense."""
     try:
         return read(_file(root, settings))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
 
 
@@ -169,5 +171,4 @@ def _suggested(path: str) -> Content | None:
 
 
 def _file(root: Path, settings: Settings) -> Path:
-    key = hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
-    return settings.home / "mappings" / f"{key}.json"
+    return settings.home / "mappings" / f"{folder_key(root)}.json"

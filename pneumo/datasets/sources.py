@@ -1,7 +1,7 @@
 """Which data set is looked at: the sample set, the Kaggle set, a folder or a ZIP file."""
 
-import contextlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,7 +240,7 @@ def read_catalog(
         dataset.root,
         class_folders=dataset.class_folders,
         progress=progress,
-        cache=settings.cache,
+        cache=settings.found_of(dataset.root),
     )
     return splits.apply_split(films, splits.split_file(settings, dataset.root))
 
@@ -272,15 +272,18 @@ def choose(source: Source, settings: Settings) -> None:
 def forget(source: Source, settings: Settings) -> None:
     """Take a folder or an archive off the list, and with it all that was made of it here.
 
-    The folder or the archive itself is left as it is.
+    The folder or the archive itself is left as it is. What models said of films, and the small
+    copies that trainings make, are known by the content of the files alone, and stay in the cache.
     """
     if chosen(settings) == source:
         choose(Source(kind="sample"), settings)
     left = [str(it.path) for it in _opened(settings) if it != source]
     remember(settings, "opened", left)
-    with contextlib.suppress(DatasetUnavailable):
-        splits.split_file(settings, locate(source, settings).root).unlink(missing_ok=True)
-    mapping.forget(folder_of(source, settings), settings)
+    folder = folder_of(source, settings)
+    for root in (folder, folder / "chest_xray"):  # also where it is gone
+        splits.split_file(settings, root).unlink(missing_ok=True)
+        shutil.rmtree(settings.found_of(root), ignore_errors=True)
+    mapping.forget(folder, settings)
     if source.archive is not None:
         unpacking.discard(source.archive, settings)
 

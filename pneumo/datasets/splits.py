@@ -10,10 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from pneumo.datasets.catalog import LABELS, SPLITS
-from pneumo.settings import Settings, written_whole
+from pneumo.settings import Settings, folder_key, written_whole
 
 SHARES: Mapping[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
 """Of the films of each label, where a data set is split anew."""
+
+
+class UnfitSplit(ValueError):
+    """A split of the user's own does not fit the films; the message says what to do."""
 
 
 def carve_validation(catalog: pd.DataFrame, *, share: float = 0.15, seed: int = 0) -> pd.DataFrame:
@@ -137,8 +141,7 @@ def resplit(
 
 def split_file(settings: Settings, root: Path) -> Path:
     """Where the user's own split of a data set is kept."""
-    key = hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
-    return settings.home / "splits" / key / "pneumo-splits.csv"
+    return settings.home / "splits" / folder_key(root) / "pneumo-splits.csv"
 
 
 def save_split(divided: pd.DataFrame, path: Path) -> None:
@@ -161,20 +164,20 @@ def apply_split(catalog: pd.DataFrame, path: Path) -> pd.DataFrame:
         other of these films (16 hexadecimal digits); a catalogue under its own split has none.
 
     Raises:
-        ValueError: the file is no split, or was made before a film was added.
+        UnfitSplit: the file is no split, or was made before a film was added.
     """
     try:
         stored = pd.read_csv(path, dtype=str)
     except FileNotFoundError:
         return catalog
     if not {"path", "split"} <= set(stored) or not set(stored["split"]) <= set(SPLITS):
-        raise ValueError(
+        raise UnfitSplit(
             f"A split is a CSV file with `path` and `split` ({', '.join(SPLITS)}). Received: "
             f"{path}. Make it again, or delete it."
         )
     split = catalog["path"].map(stored.drop_duplicates("path").set_index("path")["split"])
     if split.isna().any():
-        raise ValueError(
+        raise UnfitSplit(
             f"A split must name every film. {path} lacks {int(split.isna().sum())}, the first "
             f"{catalog.loc[split.isna(), 'path'].iloc[0]}. Make it again, or delete it."
         )

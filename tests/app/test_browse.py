@@ -371,9 +371,8 @@ def test_the_classes_side_by_side(sample: Path) -> None:
     assert all(label in it.label for label, cards in shown.items() for it in cards)
 
 
-def test_measuring_the_pictures_tells_how_bright_films_are(sample: Path) -> None:
-    app = open_browse(view="charts")
-    assert len(app.get("plotly_chart")) == 3
+def measured(app: AppTest) -> AppTest:
+    """The charts, once the pictures have been measured."""
     app.button(key="measure").click().run()
     for _ in range(60):
         if "cancel-work" not in {button.key for button in app.button}:
@@ -381,6 +380,13 @@ def test_measuring_the_pictures_tells_how_bright_films_are(sample: Path) -> None
         time.sleep(0.5)
         app.run()
     assert not app.exception
+    return app
+
+
+def test_measuring_the_pictures_tells_how_bright_films_are(sample: Path) -> None:
+    app = open_browse(view="charts")
+    assert len(app.get("plotly_chart")) == 3
+    measured(app)
     assert len(app.get("plotly_chart")) == 4
     assert any("pneumonia is brighter, by up to" in caption.value for caption in app.caption)
     assert app.slider(key="brightness").value[0] < app.slider(key="brightness").value[1]
@@ -524,6 +530,76 @@ def test_an_unreadable_film_shows_its_reason_in_its_place(folder: Path) -> None:
     assert any("cut short" in caption.value for caption in app.caption)
     app = open_browse(film=f"train/NORMAL/{film.name}")
     assert "cannot be shown" in app.warning[0].value
+
+
+def test_films_without_pixels_are_in_no_chart_of_pixels(folder: Path) -> None:
+    normal = sorted((folder / "train" / "NORMAL").iterdir())
+    normal[0].write_bytes(normal[0].read_bytes()[:-2000])
+    app = measured(open_browse(view="charts"))
+    assert any("pixels of 1 film cannot be decoded" in it.value for it in app.caption)
+    (left,) = (it for it in app.get("plotly_chart") if "mean grey level" in it.proto.alt)
+    assert "nan" not in left.proto.alt
+
+
+def test_a_set_of_films_that_cannot_be_decoded_can_be_looked_at(folder: Path) -> None:
+    for film in folder.glob("train/*/*"):
+        film.write_bytes(film.read_bytes()[:-2000])
+    app = measured(open_browse(view="charts"))
+    assert any("pixels of 6 films cannot be decoded" in it.value for it in app.caption)
+    assert len(films(open_browse())) == 6
+
+
+def test_what_cannot_be_opened_does_not_tell_a_blinded_reader_the_class(folder: Path) -> None:
+    film = min((folder / "train" / "PNEUMONIA").iterdir())
+    open_browse()
+    path = f"train/PNEUMONIA/{film.name}"
+    film.rename(folder / "away.jpeg")
+    for query in ({"film": path}, {"compare": path, "view": "compare"}):
+        app = open_browse(shown="Film", **query)
+        assert "cannot be opened" in app.warning[0].value
+        assert "PNEUMONIA" not in app.warning[0].value and film.name not in app.warning[0].value
+
+
+def test_a_filter_that_nobody_can_answer_yet_says_so(folder: Path) -> None:
+    app = open_browse(flag="wrong", error="80..100")
+    chips = {it.key: it.label for it in app.button if (it.key or "").startswith("drop-")}
+    assert list(chips) == ["drop-flag", "drop-error"]
+    assert all(it.endswith("not known yet") for it in chips.values())
+    assert len(films(app)) == 6
+
+
+@pytest.mark.parametrize("query", [{"split": "Val"}, {"source": "PNG"}, {"subtype": "Unknown"}])
+def test_what_this_data_set_does_not_have_counts_as_not_said(
+    folder: Path, query: dict[str, str]
+) -> None:
+    app = open_browse(**query)
+    assert len(films(app)) == 6
+    assert "reset" not in {it.key for it in app.button}
+
+
+def test_a_source_is_found_in_either_case(folder: Path) -> None:
+    assert len(films(open_browse(source="jpeg"))) == 6
+    assert len(films(open_browse(source="Train/normal"))) == 3
+
+
+def test_films_to_compare_of_another_data_set_can_be_cleared(folder: Path) -> None:
+    app = open_browse(view="compare", compare="train/NORMAL/elsewhere.jpeg")
+    assert any("None of the films to compare" in it.value for it in app.markdown)
+    app.button(key="clear").click().run()
+    assert "compare" not in app.query_params
+
+
+def test_a_link_is_followed_though_the_data_set_was_switched_elsewhere(
+    folder: Path, sample: Path
+) -> None:
+    app = open_browse()
+    app.switch_page("pages/train.py").run()
+    app.button(key="choose-sample").click().run()
+    film = min((sample / "test" / "NORMAL").iterdir())
+    app.query_params["film"] = f"test/NORMAL/{film.name}"
+    app.switch_page("pages/browse.py").run()
+    assert not app.exception
+    assert app.query_params["film"] == f"test/NORMAL/{film.name}"
 
 
 def test_files_that_are_no_images_are_listed(folder: Path) -> None:

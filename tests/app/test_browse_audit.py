@@ -49,7 +49,7 @@ def root(planted: Path, installation: Settings, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def audited(root: Path, installation: Settings) -> pd.DataFrame:
     """Its catalogue, after an audit in which nobody doubts labels."""
-    table = catalogs.build(root, cache=installation.cache)
+    table = catalogs.build(root, cache=installation.found_of(root))
     examine(table, installation, name="planted")
     return table
 
@@ -235,7 +235,7 @@ def test_too_few_patients_are_not_split(
     sources.choose(sources.at(root), installation)
     examine(catalogs.build(root), installation, name="few")
     page = open_page("browse", view="audit", witness="Nobody")
-    assert "There are too few patients to say." in words(page)
+    assert "There are too few patients to say" in words(page)
     page.button(key="resplit").click().run()
     assert not page.exception
     assert "would hold no" in page.error[0].value

@@ -26,7 +26,7 @@ Open = Callable[..., AppTest]
 def catalog(installation: Settings, sample_root: Path) -> pd.DataFrame:
     """Of the chosen data set."""
     sources.choose(sources.Source(kind="folder", folder=sample_root), installation)
-    return catalogs.build(sample_root, cache=installation.cache)
+    return catalogs.build(sample_root, cache=installation.found_of(sample_root))
 
 
 @pytest.fixture(scope="session")

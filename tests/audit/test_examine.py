@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pneumo.audit import findings, record
+from pneumo.audit import findings, record, report
 from pneumo.audit.examine import examine
 from pneumo.audit.record import Audit
 from pneumo.datasets import catalog, splits
@@ -180,6 +180,36 @@ def test_what_was_read_before_a_cancel_is_not_read_again(
     assert done[:143] == list(range(2, 145))
 
 
+def test_a_film_that_can_be_read_again_is_in_the_next_audit(
+    root: Path, installation: Settings
+) -> None:
+    table = catalog.build(root)
+    film = root / table["path"].iloc[0]
+    film.rename(root / "away.jpeg")
+    before = examine(table, installation, name="planted")
+    assert before.finding("unreadable") is not None
+    (root / "away.jpeg").rename(film)
+    after = examine(table, installation, name="planted")
+    assert after.finding("unreadable") is None
+    assert after.films == before.films + 1
+
+
+def test_why_nothing_was_fitted(root: Path, installation: Settings) -> None:
+    table = catalog.build(root)
+    few = table.groupby("label").head(9).reset_index(drop=True)
+    one = table[(table["split"] == "train") & (table["label"] == "NORMAL")].reset_index(drop=True)
+    for films, reason in (
+        (few, "There are too few patients to say: 10 of each class are needed outside `test`"),
+        (one, "All films outside `test` are of one class"),
+        (one.assign(split="test"), "All films are in `test`"),
+    ):
+        films.attrs = table.attrs
+        result = examine(films, installation, name="planted", source=RIPPLE)
+        assert result.unfitted.startswith(reason)
+        assert result.witness == f"No label was doubted. {result.unfitted}"
+        assert result.unfitted in report.to_text(result)
+
+
 def test_another_source_of_features_reads_the_films_for_it(
     root: Path, installation: Settings
 ) -> None:
@@ -194,6 +224,7 @@ def test_another_source_of_features_reads_the_films_for_it(
     # Who cannot tell the classes apart doubts nothing.
     assert result.features_auc == pytest.approx(0.5)
     assert result.findings == ()
+    assert "AUC of 0.500: too seldom to doubt any" in report.to_text(result)
 
 
 def test_the_new_split_keeps_everything_together(root: Path, installation: Settings) -> None:

@@ -29,6 +29,16 @@ def test_variance_of_persons_with_one_film_each_is_delongs() -> None:
     assert interval.high == pytest.approx(1 / (1 + np.exp(-reach - logit)))
 
 
+def test_classes_that_do_not_overlap_leave_a_doubt_all_the_same() -> None:
+    truth = np.array([False] * 6 + [True] * 4)
+    area, interval = probes.clustered_auc(truth, truth.astype(float), np.arange(10))
+    assert (area, interval.high) == (1, 1)
+    assert interval.low == pytest.approx(4 / (4 + 1.96**2), abs=1e-3)  # none of four persons wrong
+    area, interval = probes.clustered_auc(truth, -truth.astype(float), np.arange(10))
+    assert (area, interval.low) == (0, 0)
+    assert interval.high == pytest.approx(1.96**2 / (4 + 1.96**2), abs=1e-3)
+
+
 def test_copies_of_a_film_narrow_nothing() -> None:
     rng = np.random.default_rng(0)
     truth = rng.random(200) < 0.5

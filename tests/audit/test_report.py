@@ -102,7 +102,7 @@ def test_a_damaged_record_is_no_record(
 ) -> None:
     table, result = audited
     assert record.load(installation, table, "") == result
-    (kept,) = (installation.cache / "audit").glob("*/audit-*.json")
+    (kept,) = installation.cache.glob("found/*/audit-*.json")
     kept.write_text('{"data": 1}')
     assert record.load(installation, table, "") is None
 

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pneumo import radiograph
 from pneumo.datasets import catalog
 from pneumo.datasets.catalog import ClassFolder, DatasetUnavailable
 
@@ -184,10 +186,13 @@ def test_links_count_as_what_they_lead_to(root: Path) -> None:
     film = root / "train/NORMAL/IM-0115-0001.jpeg"
     (root / "train/NORMAL/IM-0116-0001.jpeg").symlink_to(film)
     (root / "train/NORMAL/IM-0117-0001.jpeg").symlink_to(root / "gone.jpeg")
+    itself = root / "train/NORMAL/IM-0118-0001.jpeg"
+    itself.symlink_to(itself)
 
     table = catalog.build(root).set_index("path")
 
     assert "train/NORMAL/IM-0117-0001.jpeg" not in table.index
+    assert "train/NORMAL/IM-0118-0001.jpeg" not in table.index
     linked = table.loc["train/NORMAL/IM-0116-0001.jpeg"]
     assert linked["bytes"] == film.stat().st_size
     assert linked["digest"] == table.loc["train/NORMAL/IM-0115-0001.jpeg", "digest"]
@@ -248,6 +253,49 @@ def test_patients_are_divided_and_stay_where_they_are(tmp_path: Path) -> None:
     write_image(tmp_path / "films/person99_virus_1.png")
     after = catalog.build(tmp_path, class_folders=mapped).set_index("path")["split"]
     assert after[before["path"]].tolist() == before["split"].tolist()
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = radiograph.measure
+
+    def locked(path: Path) -> tuple[int, int]:
+        if path.name == "IM-0115-0001.jpeg":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return measure(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(radiograph, "measure", locked)
+        before = catalog.build(root, cache=tmp_path / "cache")
+    assert before.attrs["unreadable"] == {
+        "train/NORMAL/IM-0115-0001.jpeg": "The file cannot be opened: Permission denied."
+    }
+    assert len(catalog.build(root, cache=tmp_path / "cache")) == len(before) + 1
+
+
+def test_a_name_that_is_not_in_utf_8_is_left_out(root: Path) -> None:
+    film = root / "train/NORMAL/IM-0115-0001.jpeg"
+    film.rename(film.with_name(os.fsdecode(b"M\xfcller.jpeg")))
+    table = catalog.build(root)
+    assert len(table) == 7
+    assert table.attrs["unreadable"] == {
+        "train/NORMAL/M\\udcfcller.jpeg": "Its name is not in UTF-8. Rename the file."
+    }
+
+
+def test_without_room_for_the_cache_there_is_a_catalogue(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("no folder")
+    assert catalog.build(root, cache=tmp_path / "cache").equals(catalog.build(root))
+
+
+def test_a_class_folder_that_may_not_be_listed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> list[object]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(catalog, "_listing", refuse)
+    with pytest.raises(DatasetUnavailable, match="train/NORMAL cannot be listed: Permission"):
+        catalog.build(root)
 
 
 def test_a_damaged_cache_is_made_again(root: Path, tmp_path: Path) -> None:

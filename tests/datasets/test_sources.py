@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pneumo.datasets import kaggle, mapping, sample_set, sources, unpacking
+from pneumo.datasets import kaggle, mapping, sample_set, sources, splits, unpacking
 from pneumo.datasets.sources import DatasetUnavailable, Source
 from pneumo.settings import Settings
 
@@ -54,11 +54,18 @@ def test_what_is_forgotten_leaves_nothing_behind(settings: Settings, tmp_path: P
         ("train", "PNEUMONIA", films / "sick"),
     )
 
+    found, split = settings.found_of(films), splits.split_file(settings, films)
+    for file in (found / "audit.json", split):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    films.rename(tmp_path / "elsewhere")
+
     sources.forget(source, settings)
 
     assert sources.chosen(settings) == Source(kind="sample")
     assert source not in sources.known(settings)
-    assert films.is_dir()
+    assert not found.exists() and not split.exists()
+    (tmp_path / "elsewhere").rename(films)
     with pytest.raises(sources.OtherLayout):
         sources.locate(source, settings)
 

@@ -206,7 +206,7 @@ def test_a_split_that_lacks_a_film_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "split.csv"
     splits.save_split(splits.resplit(table, splits.persons(table)), file)
     table.loc[len(table)] = table.iloc[0].replace("0.jpeg", "new.jpeg")
-    with pytest.raises(ValueError, match=r"lacks 1, the first new\.jpeg\. Make it again"):
+    with pytest.raises(splits.UnfitSplit, match=r"lacks 1, the first new\.jpeg\. Make it again"):
         splits.apply_split(table, file)
 
 
