@@ -88,7 +88,7 @@ class Audit:
         if not self.features:
             return ""
         if self.features_auc is None:
-            return f"No label was doubted. {self.unfitted}"
+            return "No label was doubted: nothing could be fitted."
         return (
             f"A logistic regression on the features of {self.features}, judged on patients that it "
             f"has not seen, agrees with the labels with an AUC of {self.features_auc:.3f}"

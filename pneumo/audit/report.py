@@ -30,10 +30,9 @@ def to_text(audit: Audit) -> str:
         lines += textwrap.wrap(
             finding.remedy, width=90, initial_indent=9 * " ", subsequent_indent=9 * " "
         )
-    lines += ["", audit.witness] if audit.witness else []
-    if audit.unfitted:
-        lines += ["", f"Numbers that give the class away were not looked for. {audit.unfitted}"]
-    else:
+    for said in filter(None, (audit.witness, audit.unfitted)):
+        lines += ["", *textwrap.wrap(said, width=99)]
+    if audit.probes:
         lines += ["", "AUC    95 % interval   of one number alone, without a look at the lungs"]
     lines += [
         f"{it.roc_auc:.3f}  [{it.interval.low:.3f}, {it.interval.high:.3f}]  {it.title}"
