@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -516,11 +517,42 @@ def _check_codestream(dataset: Any, limits: ImageLimits) -> None:
     """Compressed pixels declare a size of their own, and it is this one that gets decoded."""
     frame = _pydicom().encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)
     if dataset.file_meta.TransferSyntaxUID == _pydicom().uid.RLELossless:
+        _check_runs(frame, most=dataset.Rows * dataset.Columns + _LONGEST_RUN)
         return
     height, width, samples = _codestream_shape(frame)
     _check_size(height, width, limits)
     if (height, width, samples) != (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel):
         raise ValueError("header and codestream disagree")
+
+
+_LONGEST_RUN = 128
+"""Bytes that one step of run-length encoding can make; devices that pad a segment add one step."""
+
+
+def _check_runs(frame: bytes, *, most: int) -> None:
+    """Run-length encoding declares no size: pydicom expands a segment before it looks.
+
+    Args:
+        most: bytes that a segment may become.
+
+    Reference: DICOM PS3.5, G.3 (the runs), G.5 (the offsets of the segments).
+    """
+    segments, *starts = struct.unpack_from("<16L", frame)
+    for start, end in pairwise([*starts[:segments], len(frame)]):
+        segment = frame[start:end]
+        position = expanded = 0
+        while position < len(segment):
+            step = segment[position]
+            if step > 128:  # one byte, repeated
+                position += 2
+                expanded += 257 - step
+            elif step < 128:  # bytes as they are
+                position += 2 + step
+                expanded += 1 + step
+            else:  # nothing
+                position += 1
+            if expanded > most:
+                raise ValueError("header and codestream disagree")
 
 
 # Start of frame: 0xFFC0 to 0xFFCF but for tables (C4, CC) and an extension (C8); JPEG-LS: F7.

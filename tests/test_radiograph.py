@@ -6,6 +6,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -437,6 +438,25 @@ def test_decompression_bomb(claiming) -> None:  # noqa: ANN001
 
 def test_decompression_bomb_in_the_dicom_header() -> None:
     assert refused(to_bytes(dataset(ramp(), Rows=50_000, Columns=50_000))) == "decompression_bomb"
+
+
+def run_length_encoded(*runs: bytes) -> bytes:
+    """A black film of 64 × 96 pixels, 48 runs of 128, with further runs behind them."""
+    black = b"\x81\0" * 48
+    stream = struct.pack("<16L", 1, 64, *[0] * 14) + black + b"".join(runs)
+    return to_bytes(encapsulated(dataset(ramp()), stream, uid.RLELossless))
+
+
+def test_decompression_bomb_in_the_runs_of_a_dicom_film() -> None:
+    for padding in (b"", b"\x81\0", b"\0\0", b"\x80\x80"):  # as some devices write it
+        assert (read(run_length_encoded(padding)).pixels == 0).all()
+    assert refused(run_length_encoded(b"\x81\0" * 2)) == "truncated"
+    bomb = run_length_encoded(b"\x81\0" * 500_000)  # 64 MB, of which pydicom would keep 6 kB
+    tracemalloc.start()
+    assert refused(bomb) == "truncated"
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6
 
 
 def test_pixels_up_to_the_limit_are_read() -> None:
