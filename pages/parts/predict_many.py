@@ -135,17 +135,18 @@ def _look_through(
 ) -> None:
     """Filter, downloads and table of the answers so far.
 
+    While they come the table only grows: a row that moves could be clicked for another.
+
     Args:
         live: whether this is redrawn alone, and again and again.
         drawn: the key of the film that the page shows below.
     """
-    labelled = sorted(
-        (
-            Labelled(answer=reading.of(it), label=dropped.labels.get(it.question.key))
-            for it in batch.answers
-        ),
-        key=lambda it: records.urgency(it.answer),
-    )
+    labelled = [
+        Labelled(answer=reading.of(it), label=dropped.labels.get(it.question.key))
+        for it in (batch.arrivals if live else batch.answers)
+    ]
+    if not live:
+        labelled.sort(key=lambda it: records.urgency(it.answer))
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
@@ -155,12 +156,12 @@ def _look_through(
         _show_agreement(labelled, dropped)
     listed = [it for it in labelled if kind == ALL or kind in _kinds(it)]
     order = [it.answer.question.key for it in listed]
-    st.session_state["order"] = order
     if not live and order and st.session_state.get("chosen") not in order:
         st.session_state["chosen"] = order[0]
     if listed:
-        _show_table(listed, with_labels=bool(dropped.labels))
-        st.caption(":material/stethoscope: **Decision support, not a diagnosis.**")
+        _show_table(listed, with_labels=bool(dropped.labels), live=live)
+        later = " In the order of the answers; by urgency once they have all come." if live else ""
+        st.caption(f":material/stethoscope: **Decision support, not a diagnosis.**{later}")
     else:
         st.caption("None as yet." if live else "None.")
     if "chosen" in st.session_state:
@@ -244,27 +245,32 @@ def _show_agreement(labelled: Sequence[Labelled], dropped: Dropped) -> None:
     )
 
 
-def _show_table(listed: Sequence[Labelled], *, with_labels: bool) -> None:
-    """One row a film; the film that is shown is the one selected, wherever it has moved to."""
+def _show_table(listed: Sequence[Labelled], *, with_labels: bool, live: bool) -> None:
+    """One row a film; the film that is shown is the one selected, wherever it has moved to.
+
+    Once all answers have come it is another table: a click on the one before keeps its meaning.
+    """
     chosen = st.session_state.get("chosen")
-    rows = [row for row, it in enumerate(listed) if it.answer.question.key == chosen]
-    if "table" in st.session_state:
-        selection = st.session_state["table"]["selection"]
+    order = [it.answer.question.key for it in listed]
+    rows = [row for row, key in enumerate(order) if key == chosen]
+    table = "table-live" if live else "table"
+    if table in st.session_state:
+        selection = st.session_state[table]["selection"]
         # A cell of the row keeps the focus, so that the arrow keys go on from there.
         cells = [it for it in selection["cells"] if it[0] in rows]
         if list(selection["rows"]) != rows or len(cells) != len(selection["cells"]):
-            st.session_state["table"] = {"selection": {"rows": rows, "columns": [], "cells": cells}}
+            st.session_state[table] = {"selection": {"rows": rows, "columns": [], "cells": cells}}
     st.dataframe(
         pd.DataFrame([_row(it) for it in listed]),
         hide_index=True,
-        key="table",
-        on_select=_choose,
+        key=table,
+        on_select=partial(_choose, table, order),
         selection_mode=["single-row", "single-cell"],
         selection_default={"selection": {"rows": rows}},
         row_height=ROW,
         height=min(40 + ROW * len(listed), 304),
         placeholder="",
-        alt="Films by urgency",
+        alt="Films in the order of the answers" if live else "Films by urgency",
         column_order=[
             *("Film", "Verdict", "Probability"),
             *(("Label",) if with_labels else ()),
@@ -296,14 +302,17 @@ def _row(labelled: Labelled) -> dict[str, object]:
     }
 
 
-def _choose() -> None:
+def _choose(table: str, order: Sequence[str]) -> None:
     """A row or a cell was clicked, or a cell reached by an arrow key.
 
     Of row and cell one is still that of the film before. Where neither is another, the click has
     taken a selection away, and the film stays. A cell is always somebody's choice; a row may be
     one that the table was told to select, and reports when a key has led on already.
+
+    Args:
+        order: the films in the rows of the table, by key.
     """
-    selection, order = st.session_state["table"]["selection"], st.session_state["order"]
+    selection = st.session_state[table]["selection"]
     chosen, walked = st.session_state.get("chosen"), st.session_state.get("walked-from", {})
     told = {film for film, moment in walked.items() if time.monotonic() - moment < ECHO}
     by_cell = {order[row] for row, _ in selection["cells"]} - {chosen}

@@ -266,6 +266,12 @@ class Batch:
         with self._lock:
             return [self._answers[it.key] for it in self.questions if it.key in self._answers]
 
+    @property
+    def arrivals(self) -> list[Answer]:
+        """The answers so far, in the order in which they came, after those that were known."""
+        with self._lock:
+            return list(self._answers.values())
+
     def wait(self, seconds: float) -> bool:
         """Wait for the end, so long at most. Returns whether it has ended."""
         return self._ended.wait(seconds)

@@ -176,13 +176,12 @@ def test_a_table_that_reports_late_undoes_no_step(
     seconds: float, cells: list[tuple[int, str]], shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = {
-        "order": ["a.png", "b.png"],
         "chosen": "a.png",
         "walked-from": {"b.png": time.monotonic() - seconds},
         "table": {"selection": {"rows": [1], "cells": cells}},
     }
     monkeypatch.setattr(predict_many.st, "session_state", state)
-    predict_many._choose()
+    predict_many._choose("table", ["a.png", "b.png"])
     assert state["chosen"] == shown
 
 
@@ -195,10 +194,10 @@ def test_cancelled_it_keeps_what_it_has_and_can_go_on(
     assert not page.exception
     page.session_state["batch"]._pool.work(2)
     page.run()
-    assert column(page, "File") == ["b.png", "a.png"]
     assert not page.subheader, "no film is chosen for the user while more come"
     page.button(key="cancel").click().run()
     assert "Cancelled after 2 of 3 films." in words(page)
+    assert column(page, "File") == ["b.png", "a.png"]
     assert "leans to pneumonia" in page.subheader[0].value
     page.button(key="go-on").click().run()
     page.session_state["batch"]._pool.work(1)
@@ -206,6 +205,32 @@ def test_cancelled_it_keeps_what_it_has_and_can_go_on(
     assert not page.exception
     assert column(page, "File") == ["b.png", "a.png", "letter.png"]
     assert "Cancelled" not in words(page)
+
+
+def test_a_row_keeps_its_place_until_all_answers_have_come(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.parts.predict_many._pool", lambda workers: Idle())
+    page = open_page("predict")
+    films = [film("a.png", 60), film("b.png", 10), film("c.png", 70), film("d.png", 90)]
+    page.file_uploader[0].set_value(films).run()
+    pool = page.session_state["batch"]._pool
+    later = "In the order of the answers; by urgency once they have all come."
+    for turns, rows in ((2, ["a.png", "b.png"]), (1, ["a.png", "b.png", "c.png"])):
+        pool.work(turns)
+        page.run()
+        assert column(page, "File") == rows
+        assert page.dataframe(key="table-live")
+        assert later in words(page)
+    page.pills(key="kind").set_value("Unsure").run()
+    assert column(page, "File") == ["a.png", "c.png"]
+    page.pills(key="kind").set_value("All").run()
+    pool.work(1)
+    page.run()
+    assert not page.exception
+    assert column(page, "File") == ["d.png", "c.png", "a.png", "b.png"]
+    assert page.dataframe(key="table"), "another: rows of the one before mean what they meant"
+    assert later not in words(page)
 
 
 class Idle:

@@ -98,7 +98,7 @@ def test_results_come_one_by_one_until_cancelled(
     choose(page, tmp_path / "films.zip")
     progress = page.locator(".st-key-progress")
     expect(progress).to_contain_text("of 2,000 films, about")
-    expect(page.locator(".st-key-table canvas").first).to_be_visible()
+    expect(page.locator(".st-key-table-live canvas").first).to_be_visible()
     expect(page.locator(".st-key-verdict")).to_have_count(0)
     page.locator(".st-key-cancel button").click()
     expect(progress).to_contain_text("Cancelled after")

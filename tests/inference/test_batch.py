@@ -260,6 +260,16 @@ def test_what_is_known_is_not_asked_again(start: Start, film: bytes) -> None:
     assert [it.question.key for it in second.answers] == ["0", "2"]
 
 
+def test_answers_in_the_order_in_which_they_come(start: Start, film: bytes) -> None:
+    first, slow, *others = about(film, film, film, film)
+    quick = start([first, *others])
+    assert quick.wait(60)
+    running = start([slow, *others], known={it.question.key: it for it in quick.answers})
+    assert running.wait(60)
+    assert [it.question.key for it in running.answers] == ["1", "2", "3"]
+    assert [it.question.key for it in running.arrivals] == ["2", "3", "1"]
+
+
 def test_a_mistake_of_ours_is_not_hidden(start: Start) -> None:
     def fail() -> bytes:
         raise ZeroDivisionError
