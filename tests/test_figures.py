@@ -353,6 +353,16 @@ def test_variations_have_a_row_each_and_the_sign_of_their_verdict() -> None:
     assert set(muted.data[0].marker.color) == {figures.NEUTRAL}
 
 
+def test_under_the_pointer_no_film_makes_a_model_certain() -> None:
+    for figure in (
+        figures.probability_scale(1.0, 0.5, band=(0.25, 0.75)),
+        figures.stability(1.0, {"mirrored": 0.0}, 0.5, band=(0.25, 0.75)),
+    ):
+        film = figure.data[-1]
+        assert film.customdata[0] == 0.9999
+        assert "%{customdata:.2%}" in film.hovertemplate
+
+
 def test_reliability_has_the_intervals_of_its_marks() -> None:
     figure = figures.reliability([0.1, 0.9], [0.25, 1.0], [(0.05, 0.5), (0.75, 1.0)], [4, 100])
     diagonal, marks = figure.data

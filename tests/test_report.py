@@ -164,14 +164,14 @@ def test_a_batch_is_a_table_and_a_page_for_each_film(change: Change, terms: Term
         unread,
         change(probability=0.6, scope=()),
         change(probability=0.99, scope=("A photograph.",)),
-        change(probability=0.97, scope=()),
+        change(probability=0.99999, scope=()),
     ]
     table, *films = pages(report.of_batch(answers, terms, limits=LIMITS))
     assert "5 chest radiographs" in table
     row = r"(\d) [0-9a-f]{16} (?:\? )?(Pneumonia|Unsure|Normal|Out of scope) ([\d.]+ %)"
     rows = re.findall(row, " ".join(table.split()))
     assert rows == [
-        ("5", "Pneumonia", "97.00 %"),
+        ("5", "Pneumonia", "99.99 %"),
         ("3", "Unsure", "60.00 %"),
         ("1", "Normal", "10.00 %"),
         ("4", "Out of scope", "99.00 %"),

@@ -13,6 +13,7 @@ from pneumo.datasets.sources import Dataset
 from pneumo.evaluation import calibration, operating_point
 from pneumo.evaluation.interval import Interval
 from pneumo.evaluation.metrics import Metrics
+from pneumo.inference.predictor import two_decimals
 from pneumo.inference.scoring import Evaluation
 from pneumo.settings import ImageLimits
 
@@ -168,6 +169,6 @@ def _show_mistakes(
                     st.image(picture.jpeg, width="stretch", alt=f"Radiograph {film['path']}")
                 st.caption(
                     f"{class_badge(film['label'], film['subtype'])} called "
-                    f"{film['verdict'].lower()} at {film['probability']:.1%}  \n"
+                    f"{film['verdict'].lower()} at {two_decimals(film['probability'])}  \n"
                     f"{film_name(film['path'])}"
                 )

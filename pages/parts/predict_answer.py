@@ -108,9 +108,8 @@ def _show_verdict(question: Question, prediction: Prediction, card: ModelCard) -
         alt=prediction.statement,
     )
     st.caption(f"{prediction.statement} Answered in {prediction.milliseconds:.0f} ms.")
-    if prediction.verdict == "PNEUMONIA" and prediction.cause:
-        causes = (f"{name} {share:.0%}" for name, share in prediction.cause.items())
-        st.caption(f"If it is pneumonia: {', '.join(causes)}.")
+    if prediction.causes:
+        st.caption(prediction.causes)
     if question.synthetic and not card.data["synthetic"]:
         st.caption(
             ":material/science: A synthetic film, and a model that learned from patients: the "

@@ -48,7 +48,8 @@ def probability_scale(
                 "line": {"color": "#FFFFFF", "width": 2},
             },
             "cliponaxis": False,
-            "hovertemplate": f"Probability of pneumonia {probability:.2%}<extra></extra>",
+            "customdata": _told([probability]),
+            "hovertemplate": "Probability of pneumonia %{customdata:.2%}<extra></extra>",
         },
     ]
     layout = _layout_of_probabilities(height=104)
@@ -102,7 +103,8 @@ def stability(
             "line": {"color": "#FFFFFF", "width": 1.5},
         },
         "cliponaxis": False,
-        "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
+        "customdata": _told(list(rows.values())),
+        "hovertemplate": "%{y}: %{customdata:.2%}<extra></extra>",
     }
     layout = _layout_of_probabilities(height=32 + 21 * len(rows))
     top_to_bottom: dict[str, Any] = {"yref": "paper", "y0": 0, "y1": 1}
@@ -114,6 +116,11 @@ def stability(
     layout["yaxis"] |= {"autorange": "reversed", "ticklabelstandoff": 10}
     layout["margin"] |= {"r": 16}
     return go.Figure([marks], layout)
+
+
+def _told(probabilities: Sequence[float]) -> list[float]:
+    """Probabilities in words: no film makes a model certain."""
+    return np.clip(probabilities, 0.0001, 0.9999).tolist()
 
 
 def _layout_of_probabilities(*, height: int) -> dict[str, Any]:

@@ -141,10 +141,23 @@ class Prediction:
             f"{percent(self.threshold)}, unsure from {percent(low)} to {percent(high)}."
         )
 
+    @property
+    def causes(self) -> str:
+        """The causes of a pneumonia in a sentence; "" where there is none, or none is known."""
+        if self.verdict == "NORMAL" or not self.cause:
+            return ""
+        shares = (f"{name} {two_decimals(share)}" for name, share in self.cause.items())
+        return f"If it is pneumonia: {', '.join(shares)}."
+
+
+def told(probability: float) -> float:
+    """A probability as people are told it: no film makes a model certain."""
+    return min(max(probability, 0.0001), 0.9999)
+
 
 def two_decimals(probability: float) -> str:
-    """A probability in percent. No film makes a model certain, whatever two decimals say."""
-    return f"{min(max(100 * probability, 0.01), 99.99):.2f} %"
+    """A probability in percent."""
+    return f"{100 * told(probability):.2f} %"
 
 
 def percent(share: float) -> str:

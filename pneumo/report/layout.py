@@ -9,7 +9,7 @@ from pneumo import __version__, figures
 from pneumo.evaluation.interval import Interval
 from pneumo.inference import records
 from pneumo.inference.batch import Answer
-from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction, percent
+from pneumo.inference.predictor import OUT_OF_SCOPE, Prediction, percent, two_decimals
 from pneumo.report import DISCLAIMER, Entry, Pictures, Terms
 from pneumo.report.typesetting import (
     BOTTOM,
@@ -241,9 +241,8 @@ def _pictures(sheet: Sheet, y: float, pictures: Pictures, prediction: Prediction
 
 def _film_details(prediction: Prediction, entry: Entry, terms: Terms) -> list[tuple[str, str]]:
     rows = [("Remarks", " ".join(prediction.flags))] if prediction.flags else []
-    if prediction.verdict == "PNEUMONIA" and prediction.cause:
-        causes = ", ".join(f"{name} {share:.0%}" for name, share in prediction.cause.items())
-        rows.append(("Cause", f"If it is pneumonia: {causes}."))
+    if prediction.causes:
+        rows.append(("Cause", prediction.causes))
     if entry.answer.question.synthetic and not terms.card.data["synthetic"]:
         learned = "Synthetic, and the model learned from patients"
         rows.append(("Film", f"{learned}: the answer shows how the tool works."))
@@ -366,7 +365,7 @@ def _row(sheet: Sheet, y: float, entry: Entry, label: str, remarks: str) -> None
     sheet.text_at(_STATE[0] + 5, y, state, size=8, width=_STATE[1] - 5)
     if prediction is not None:
         x, width = _PROBABILITY[0], 17.0
-        share = f"{100 * prediction.probability:.2f} %"
+        share = two_decimals(prediction.probability)
         sheet.block(x, y + 1.2, width, 1.8, tint(NEUTRAL, 0.25))
         sheet.block(x, y + 1.2, width * prediction.probability, 1.8, _COLOURS.get(state, NEUTRAL))
         sheet.text_at(x + width, y, share, size=8, width=_PROBABILITY[1] - width, align="R")

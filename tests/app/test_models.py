@@ -56,6 +56,21 @@ def metrics_of(page: AppTest) -> Metrics:
     return result.metrics
 
 
+def test_no_film_makes_a_model_certain() -> None:
+    def page() -> None:
+        from pages.parts import datasets, models_result
+        from pneumo.settings import ImageLimits
+
+        dataset, catalog = datasets.require_dataset()
+        films = catalog[catalog["label"] == "NORMAL"].head(1)
+        wrong = films.assign(verdict="PNEUMONIA", probability=0.99999)
+        models_result._show_mistakes(wrong, dataset, 0.5, ImageLimits())
+
+    shown = AppTest.from_function(page).run()
+    assert not shown.exception
+    assert "called pneumonia at 99.99 %" in words(shown)
+
+
 def test_the_operating_points_have_their_price(open_page: OpenPage) -> None:
     page = open_page("models")
     points = page.dataframe[2].value.set_index("Operating point")

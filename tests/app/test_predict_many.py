@@ -129,6 +129,11 @@ def test_the_operating_point_turns_verdicts_without_asking_again(
     assert len(grey_is_suspicious) == 3
 
 
+def test_no_film_makes_a_model_certain(drop: Drop) -> None:
+    page = drop(film("a.png", 0), film("b.png", 50), film("c.png", 100))
+    assert column(page, "Probability") == [0.9999, 0.5, 0.0001]
+
+
 def kinds(page: AppTest) -> list[str]:
     return [it.content.rpartition(": ")[2] for it in page.pills(key="kind").proto.options]
 

@@ -84,6 +84,14 @@ def test_no_film_makes_a_model_certain(probability: float, told: str) -> None:
     assert "confidence 99.99 %" in prediction.wording
 
 
+def test_no_film_makes_a_model_certain_of_a_cause() -> None:
+    cause = {"bacterial": 0.99999, "viral": 0.00001}
+    ill = dataclasses.replace(PREDICTION, probability=0.9, cause=cause)
+    assert ill.causes == "If it is pneumonia: bacterial 99.99 %, viral 0.01 %."
+    assert dataclasses.replace(ill, probability=0.1).causes == ""
+    assert dataclasses.replace(ill, cause={}).causes == ""
+
+
 def test_out_of_scope_comes_before_the_verdict() -> None:
     outside = dataclasses.replace(PREDICTION, scope=("Upside down.",))
     assert outside.description == f"{OUT_OF_SCOPE}. {outside.wording}"
