@@ -80,6 +80,19 @@ class Radiograph:
         height, width = self.reduced_from or self.pixels.shape
         return height, width
 
+    @property
+    def description(self) -> str:
+        """What the film is and how it was read, in a few words."""
+        height, width = self.shape
+        words = [f"{width:,} × {height:,} pixels", f"{self.format}, {self.bit_depth} bit"]
+        if self.windowed:
+            words.append("windowed")
+        elif self.bit_depth > 8:
+            words.append("no window in the file, stretched from its 0.1st to its 99.9th percentile")
+        if self.inverted:
+            words.append("inverted from MONOCHROME1")
+        return ", ".join(words)
+
 
 MODEL_INPUT_VERSION = 2
 """One more wherever the same file comes to give another model input: caches go by it."""

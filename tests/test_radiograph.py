@@ -296,6 +296,30 @@ def test_monochrome1_without_window() -> None:
     assert (read(to_bytes(film)).pixels == 255 - ramp()).all()
 
 
+def test_a_film_says_how_it_was_read() -> None:
+    deep = columns(0, 1, 2)
+    stretched = "no window in the file, stretched from its 0.1st to its 99.9th percentile"
+    for data, words in (
+        (encode(ramp(), "PNG"), "PNG, 8 bit"),
+        (encode(deep, "PNG"), f"PNG, 16 bit, {stretched}"),
+        (to_bytes(dataset(deep, BitsStored=12)), f"DICOM, 12 bit, {stretched}"),
+        (
+            to_bytes(dataset(deep, WindowCenter=2, WindowWidth=2)),
+            "DICOM, 16 bit, windowed",
+        ),
+        (
+            to_bytes(dataset(ramp(), PhotometricInterpretation="MONOCHROME1")),
+            "DICOM, 8 bit, inverted from MONOCHROME1",
+        ),
+    ):
+        film = read(data)
+        height, width = film.shape
+        assert film.description == f"{width} × {height} pixels, {words}"
+    large = np.zeros((2000, 1600), np.uint8)
+    small = read(encode(large, "JPEG"), model_size=224)
+    assert small.description == "1,600 × 2,000 pixels, JPEG, 8 bit", "as in the file"
+
+
 def test_palette() -> None:
     film = dataset(columns(0, 1, 2, dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR")
     red, other = [0, 200, 255, 255], [0, 0, 255, 255]  # luma of (200, 0, 0) is 60

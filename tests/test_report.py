@@ -14,8 +14,9 @@ import pypdf
 import pytest
 
 from pneumo import cli, identifiers, report, secondary_capture, settings
-from pneumo.inference import batch, bundle
+from pneumo.inference import batch, bundle, heat_maps
 from pneumo.inference.batch import Answer, Question, Reading
+from pneumo.inference.heat_maps import GRAD_CAM
 from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.report import Terms, typesetting
 from tests.dicom_files import PATIENT, PATIENT_ID, dataset, to_bytes
@@ -68,7 +69,7 @@ def terms(predictor: Predictor) -> Terms:
 def of_film(answer: Answer, terms: Terms) -> bytes:
     prediction = answer.prediction
     assert isinstance(prediction, Prediction)
-    evidence = report.grad_cam_evidence("PNEUMONIA", prediction.heat_map)
+    evidence = heat_maps.evidence(prediction.heat_map, GRAD_CAM, "PNEUMONIA")
     return report.of_film(
         answer, terms, heat_map=prediction.heat_map, evidence=evidence, limits=LIMITS
     )
@@ -132,6 +133,15 @@ def test_a_large_film_is_reduced(predictor: Predictor, terms: Terms) -> None:
     pdf = of_film(batch.answer(predictor, question, limits=LIMITS), terms)
     images = pypdf.PdfReader(io.BytesIO(pdf)).pages[0].images
     assert [image.image.size for image in images] == [(500, 1000)] * 2
+
+
+def test_a_page_says_how_a_film_without_a_window_was_read(
+    predictor: Predictor, terms: Terms
+) -> None:
+    data = to_bytes(dataset(np.arange(300 * 260).reshape(300, 260).astype(np.uint16)))
+    question = Question(name="film.dcm", key="deep", read=lambda: data)
+    (page,) = pages(of_film(batch.answer(predictor, question, limits=LIMITS), terms))
+    assert "stretched from its 0.1st to its 99.9th percentile" in page.replace("\n", " ")
 
 
 def test_out_of_scope_stands_before_the_verdict(change: Change, terms: Terms) -> None:

@@ -63,7 +63,7 @@ def show_answer(answer: Answer, predictor: Predictor, reading: Reading | None = 
             name=name,
             description=f"The film with a heat map. {prediction.description}",
         )
-        st.caption(f"{evidence} {_describe(film.whole)}.")
+        st.caption(f"{evidence} {film.whole.description}.")
         show_agreement(predictor, film.whole, film.picture, prediction, key=key)
     with last:
         offer_report(answer, film.whole, heat_map, evidence=evidence, card=card, reading=reading)
@@ -121,16 +121,3 @@ def _show_verdict(question: Question, prediction: Prediction, card: ModelCard) -
         ":material/stethoscope: **Decision support, not a diagnosis.** "
         f"Trained on {escape(card.data['population'])}."
     )
-
-
-def _describe(film: Radiograph) -> str:
-    """How a film was read, in a few words."""
-    height, width = film.pixels.shape
-    steps = [f"{width:,} × {height:,} pixels", f"{film.format}, {film.bit_depth} bit"]
-    if film.windowed:
-        steps.append("windowed")
-    elif film.bit_depth > 8:
-        steps.append("no window in the file, stretched to its darkest and brightest levels")
-    if film.inverted:
-        steps.append("inverted from MONOCHROME1")
-    return ", ".join(steps)

@@ -58,7 +58,7 @@ def choose_heat_map(
             "Method", METHODS, default=GRAD_CAM, required=True, key="heat-map-method", wrap=True
         )
     heat_map = _maps(predictor, picture, prediction, method, key=key)[side]
-    return heat_map, _caption(method, side, empty=not heat_map.any())
+    return heat_map, heat_maps.evidence(heat_map, method, side)
 
 
 def _choose_side(prediction: Prediction) -> Verdict:
@@ -70,17 +70,6 @@ def _choose_side(prediction: Prediction) -> Verdict:
         format_func=class_name,
         key=f"side-{prediction.verdict}",
     )
-
-
-def _caption(method: Method, side: Verdict, *, empty: bool) -> str:
-    """What a heat map says."""
-    name = class_name(side).lower()
-    if empty:
-        return f"{method}: nothing in this film speaks for {name}."
-    if method == OCCLUSION:
-        return f"Occlusion: the brighter, the less speaks for {name} once the place is hidden."
-    against = "" if method == GRAD_CAM else " What speaks against it is not subtracted."
-    return f"{method}: the brighter, the more the place speaks for {name}.{against}"
 
 
 def show_agreement(

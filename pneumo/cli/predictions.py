@@ -16,9 +16,10 @@ from pneumo.cli import console
 from pneumo.datasets import catalog
 from pneumo.evaluation.agreement import Label, read_labels
 from pneumo.evaluation.operating_point import BALANCED, THRESHOLDS
-from pneumo.inference import archive, batch, bundle, records
+from pneumo.inference import archive, batch, bundle, heat_maps, records
 from pneumo.inference.batch import Answer, Question, Reading
 from pneumo.inference.card import ModelCard
+from pneumo.inference.heat_maps import GRAD_CAM
 from pneumo.inference.predictor import OUT_OF_SCOPE, Predictor
 from pneumo.inference.records import Labelled
 from pneumo.settings import Settings
@@ -200,7 +201,7 @@ def _write_report(
     first = answers[0].prediction
     if len(answers) == 1 and first is not None:
         heat_map = first.evidence_for(first.verdict)
-        evidence = prediction_report.grad_cam_evidence(first.verdict, heat_map)
+        evidence = heat_maps.evidence(heat_map, GRAD_CAM, first.verdict)
         pdf = prediction_report.of_film(
             answers[0], terms, heat_map=heat_map, evidence=evidence, limits=limits
         )
@@ -226,7 +227,7 @@ def _write_captures(
         capture = secondary_capture.Capture(
             prediction=prediction,
             heat_map=heat_map,
-            evidence=prediction_report.grad_cam_evidence(prediction.verdict, heat_map),
+            evidence=heat_maps.evidence(heat_map, GRAD_CAM, prediction.verdict),
             made_at=datetime.now().astimezone(),
             identified=options.identifiers,
         )

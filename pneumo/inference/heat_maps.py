@@ -43,3 +43,19 @@ def heat_maps(
         "PNEUMONIA": activation_map(features, gradient),
         "NORMAL": activation_map(features, -gradient),
     }
+
+
+def evidence(heat_map: np.ndarray, method: Method, label: Verdict) -> str:
+    """What a heat map says of a film, in a sentence or two.
+
+    Args:
+        heat_map: all zero where nothing speaks for the class.
+        label: the class that it speaks for.
+    """
+    name = label.lower()
+    if not heat_map.any():
+        return f"{method}: nothing in this film speaks for {name}."
+    if method == OCCLUSION:
+        return f"Occlusion: the brighter, the less speaks for {name} once the place is hidden."
+    against = "" if method == GRAD_CAM else " What speaks against it is not subtracted."
+    return f"{method}: the brighter, the more the place speaks for {name}.{against}"

@@ -15,8 +15,10 @@ import numpy as np
 
 from pneumo import figures, identifiers, radiograph
 from pneumo.datasets import gallery
+from pneumo.inference import heat_maps
 from pneumo.inference.batch import Answer, Reading
 from pneumo.inference.card import ModelCard
+from pneumo.inference.heat_maps import GRAD_CAM
 from pneumo.radiograph import Radiograph
 from pneumo.settings import ImageLimits
 
@@ -138,18 +140,13 @@ def of_batch(
         assert prediction is not None
         film = radiograph.read(entry.answer.question.read(), limits=limits)
         heat_map = prediction.evidence_for(prediction.verdict)
-        return _pictures(film, heat_map, evidence=grad_cam_evidence(prediction.verdict, heat_map))
+        evidence = heat_maps.evidence(heat_map, GRAD_CAM, prediction.verdict)
+        return _pictures(film, heat_map, evidence=evidence)
 
     entries = [
         _entry(number, it, terms, limits=limits) for number, it in enumerate(answers, start=1)
     ]
     return layout.of_batch(entries, terms, pictures=pictures if pages else None)
-
-
-def grad_cam_evidence(label: str, heat_map: np.ndarray) -> str:
-    """What a Grad-CAM overlay shows, in a sentence."""
-    speaks = "the brighter, the more the place speaks" if heat_map.any() else "nothing here speaks"
-    return f"Grad-CAM: {speaks} for {label.lower()}."
 
 
 def unprintable(text: str) -> str:
@@ -183,16 +180,6 @@ def _pictures(
         film=gallery.to_jpeg(pixels),
         overlay=gallery.to_jpeg(figures.overlay(pixels, heat_map, opacity=opacity)),
         aspect=height / width,
-        described=_described(film),
+        described=f"Film: {film.description}",
         evidence=evidence,
     )
-
-
-def _described(film: Radiograph) -> str:
-    height, width = film.pixels.shape
-    words = [f"Film: {width:,} × {height:,} pixels", f"{film.format}, {film.bit_depth} bit"]
-    if film.windowed:
-        words.append("windowed")
-    if film.inverted:
-        words.append("inverted from MONOCHROME1")
-    return ", ".join(words)

@@ -5,7 +5,7 @@ import pytest
 
 from pneumo.datasets import phantom
 from pneumo.inference import bundle
-from pneumo.inference.heat_maps import GRAD_CAM, METHODS, OCCLUSION, Method, heat_maps
+from pneumo.inference.heat_maps import GRAD_CAM, METHODS, OCCLUSION, Method, evidence, heat_maps
 from pneumo.inference.predictor import Predictor
 from pneumo.radiograph import Radiograph, to_model_input
 from pneumo.settings import REPOSITORY
@@ -31,6 +31,18 @@ def test_maps_of_both_classes_reach_from_0_to_1(predictor: Predictor, method: Me
     for heat_map in heat_maps(predictor, to_model_input(FILM), method).values():
         assert (heat_map.shape, heat_map.dtype) == ((7, 7), np.float32)
         assert (heat_map.min() >= 0, heat_map.max()) == (True, 1)
+
+
+def test_what_a_heat_map_says() -> None:
+    something, nothing = np.eye(7, dtype=np.float32), np.zeros((7, 7), np.float32)
+    assert evidence(something, GRAD_CAM, "PNEUMONIA") == (
+        "Grad-CAM: the brighter, the more the place speaks for pneumonia."
+    )
+    assert "What speaks against it" in evidence(something, "LayerCAM", "NORMAL")
+    assert "once the place is hidden" in evidence(something, OCCLUSION, "NORMAL")
+    for method in METHODS:
+        said = evidence(nothing, method, "NORMAL")
+        assert said == f"{method}: nothing in this film speaks for normal."
 
 
 def test_what_speaks_for_either_class_when_it_is_hidden(
