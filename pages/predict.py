@@ -167,10 +167,11 @@ if len(questions) > 1:
         reading = choose_reading(predictor.bundle.card.operating_points)
     shown = show_many(running, reading, dropped, here.image_limits)
     if shown is not None:
-        show_answer(shown, predictor, reading)
+        show_answer(shown, predictor, reading, label=dropped.labels.get(shown.question.key))
     else:
         forget_film()
 elif questions:
-    show_answer(answer(questions[0], predictor), predictor)
+    shown = answer(questions[0], predictor)
+    show_answer(shown, predictor, label=dropped.labels.get(shown.question.key))
 else:
     forget_film()

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from pages.parts.frame import escape, headline
+from pages.parts.frame import class_badge, escape, headline
 from pages.parts.predict_cases import show_cases
 from pages.parts.predict_explanation import choose_heat_map, show_agreement, show_stability
 from pages.parts.predict_reading import choose_reading
 from pages.parts.predict_report import offer_report
 from pages.parts.viewer import show_viewer
 from pneumo import figures, radiograph, settings
+from pneumo.evaluation.agreement import Label
 from pneumo.inference.batch import Answer, Question, Reading
 from pneumo.inference.card import ModelCard
 from pneumo.inference.predictor import Prediction, Predictor
@@ -31,11 +32,18 @@ class _Film:
     picture: np.ndarray
 
 
-def show_answer(answer: Answer, predictor: Predictor, reading: Reading | None = None) -> None:
+def show_answer(
+    answer: Answer,
+    predictor: Predictor,
+    reading: Reading | None = None,
+    *,
+    label: Label | None = None,
+) -> None:
     """One film.
 
     Args:
         reading: of the answer; asked for beside the verdict where there is none yet.
+        label: what the user says of the film.
     """
     name, card = answer.question.name, predictor.bundle.card
     if answer.prediction is None:
@@ -50,7 +58,7 @@ def show_answer(answer: Answer, predictor: Predictor, reading: Reading | None = 
         prediction = answer.prediction
         assert prediction is not None
         with first:
-            _show_verdict(answer.question, prediction, card)
+            _show_verdict(answer.question, prediction, card, label)
         last = st.container()
     film = _film_of(answer.question, size=card.image_size)
     key = answer.question.key
@@ -89,13 +97,18 @@ def _film_of(question: Question, *, size: int) -> _Film:
     return film
 
 
-def _show_verdict(question: Question, prediction: Prediction, card: ModelCard) -> None:
+def _show_verdict(
+    question: Question, prediction: Prediction, card: ModelCard, label: Label | None
+) -> None:
     """The verdict and what it rests on."""
     st.caption(escape(question.name))
     st.subheader(headline(prediction), anchor=False)
     if prediction.scope:
         st.warning("  \n".join(prediction.scope))
         st.markdown(f":gray[{prediction.wording}]")
+    if label is not None:
+        agrees = "agrees" if prediction.verdict == label else "disagrees"
+        st.markdown(f"Labelled {class_badge(label)}: the model {agrees}.")
     st.plotly_chart(
         figures.probability_scale(
             prediction.probability,

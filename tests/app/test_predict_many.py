@@ -355,8 +355,21 @@ def test_agreement_with_labels(drop: Drop) -> None:
     assert "Missed 1 of 2 with pneumonia, false alarms on 1 of 2 without." in words(page)
     page.pills(key="kind").set_value("Disagrees with label").run()
     assert column(page, "File") == ["b.png", "c.png"]
+    assert "the model disagrees." in words(page)
     page.segmented_control(key="operating-point").set_value("high-sensitivity").run()
     assert "Missed 0 of 2" in words(page)
+
+
+@pytest.mark.parametrize(("label", "word"), [("1", "agrees"), ("normal", "disagrees")])
+def test_a_film_by_itself_is_compared_with_its_label(
+    open_page: OpenPage, label: str, word: str
+) -> None:
+    page = open_page("predict")
+    page.file_uploader[0].set_value([film("d.png", 90), table_of_labels(f"d.png,{label}")]).run()
+    assert not page.exception
+    assert f": the model {word}." in words(page)
+    page.file_uploader[0].set_value([film("d.png", 90)]).run()
+    assert "the model agrees" not in words(page) and "disagrees" not in words(page)
 
 
 def test_labels_that_are_not_all_clear(drop: Drop) -> None:
