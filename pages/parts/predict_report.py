@@ -11,10 +11,11 @@ from datetime import datetime
 import numpy as np
 import streamlit as st
 
+from pages.parts.frame import escape
 from pneumo import report, secondary_capture, settings
 from pneumo.inference.batch import Answer, Reading
 from pneumo.inference.card import ModelCard
-from pneumo.radiograph import Radiograph
+from pneumo.radiograph import Radiograph, UnreadableRadiograph
 from pneumo.report import Terms
 from pneumo.secondary_capture import Capture
 
@@ -62,19 +63,25 @@ def offer_report(
         place = st.empty()  # takes away at once what was made before
         if not sent:
             return
-        with place, st.spinner("Making the report"):
-            terms = _terms(card, reading, note, identified)
-            pdf = report.of_film(answer, terms, heat_map=heat_map, evidence=evidence, limits=limits)
-            dicom = b""
-            if film.format == "DICOM" and secondary_capture.available():
-                capture = Capture(
-                    prediction=prediction,
-                    heat_map=heat_map,
-                    evidence=evidence,
-                    made_at=terms.made_at,
-                    identified=identified,
+        terms = _terms(card, reading, note, identified)
+        capture = Capture(
+            prediction=prediction,
+            heat_map=heat_map,
+            evidence=evidence,
+            made_at=terms.made_at,
+            identified=identified,
+        )
+        dicom = b""
+        try:
+            with place, st.spinner("Making the report"):
+                pdf = report.of_film(
+                    answer, terms, heat_map=heat_map, evidence=evidence, limits=limits
                 )
-                dicom = secondary_capture.write(answer.question.read(), capture, limits=limits)
+                if film.format == "DICOM" and secondary_capture.available():
+                    dicom = secondary_capture.write(answer.question.read(), capture, limits=limits)
+        except (UnreadableRadiograph, OSError) as loss:
+            place.error(_in_words(loss), icon=":material/broken_image:")
+            return
         with place.container():
             _offer_files(pdf, note, dicom)
             if film.format == "DICOM" and not dicom:
@@ -101,10 +108,14 @@ def offer_batch_report(answers: Sequence[Answer], *, card: ModelCard, reading: R
         place = st.empty()
         if not sent:
             return
-        with place, st.spinner("Making the report"):
-            terms = _terms(card, reading, note, identified)
-            limits = settings.load().image_limits
-            pdf = report.of_batch(answers, terms, limits=limits, pages=pages)
+        terms = _terms(card, reading, note, identified)
+        limits = settings.load().image_limits
+        try:
+            with place, st.spinner("Making the report"):
+                pdf = report.of_batch(answers, terms, limits=limits, pages=pages)
+        except (UnreadableRadiograph, OSError) as loss:
+            place.error(_in_words(loss), icon=":material/broken_image:")
+            return
         with place.container():
             _offer_files(pdf, note)
 
@@ -139,6 +150,12 @@ def _send(key: str) -> bool:
 def _terms(card: ModelCard, reading: Reading, note: str, identified: bool) -> Terms:
     made_at = datetime.now().astimezone()
     return Terms(card=card, reading=reading, made_at=made_at, note=note, identified=identified)
+
+
+def _in_words(loss: UnreadableRadiograph | OSError) -> str:
+    """Why there is no report: since the model was asked, a file has gone or is another one."""
+    reason = loss if isinstance(loss, UnreadableRadiograph) else f"{loss.strerror}."
+    return f"There is no report: a film can no longer be read. {escape(str(reason))}"
 
 
 def _offer_files(pdf: bytes, note: str, dicom: bytes = b"") -> None:

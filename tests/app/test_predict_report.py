@@ -16,6 +16,7 @@ from pneumo import report, secondary_capture, settings
 from pneumo.inference import batch, bundle
 from pneumo.inference.batch import Answer, Question, Reading
 from pneumo.inference.predictor import Predictor
+from pneumo.radiograph import UnreadableRadiograph
 from tests.app.conftest import words
 from tests.dicom_files import PATIENT, PATIENT_ID, dataset, to_bytes
 
@@ -152,6 +153,32 @@ def test_without_highdicom_the_page_says_how_to_get_it(
     page = make(show("film.dcm"))
     assert list(files) == ["pneumo-report.pdf"]
     assert "pip install -r requirements-dicom.txt" in words(page)
+
+
+@pytest.mark.parametrize("names", [("film.dcm",), ("film.dcm", "film.jpeg")])
+@pytest.mark.parametrize(
+    ("loss", "reason"),
+    [
+        (FileNotFoundError(2, "No such file or directory", PATIENT), "No such file or directory."),
+        (UnreadableRadiograph("empty", "A file must have content."), "A file must have content."),
+    ],
+)
+def test_a_film_whose_file_is_lost_has_no_report_and_no_traceback(
+    show: Show,
+    files: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...],
+    loss: Exception,
+    reason: str,
+) -> None:
+    def lose(*arguments: object, **options: object) -> bytes:
+        raise loss
+
+    monkeypatch.setattr(report, "of_film", lose)
+    monkeypatch.setattr(report, "of_batch", lose)
+    page = make(show(*names))
+    assert not page.exception and not files
+    assert page.error[0].value == f"There is no report: a film can no longer be read. {reason}"
 
 
 def test_a_synthetic_film_has_nobody_to_name(show: Show, files: dict[str, bytes]) -> None:
