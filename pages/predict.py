@@ -65,7 +65,7 @@ def pick_model() -> Predictor:
     try:
         return load_predictor(folders[name])
     except bundle.BundleError as damaged:
-        st.error(str(damaged))
+        st.error(escape(str(damaged)))
         st.stop()
 
 
@@ -90,7 +90,9 @@ def film_of_data_set(path: str) -> Question | None:
     dataset, catalog = require_dataset()
     rows = catalog[catalog["path"] == path]
     if rows.empty:
-        st.warning(f"{dataset.name} has no film of this name.", icon=":material/search_off:")
+        st.warning(
+            f"{escape(dataset.name)} has no film of this name.", icon=":material/search_off:"
+        )
         return None
     film = rows.iloc[0]
     st.markdown(

@@ -25,7 +25,7 @@ def require_frame() -> None:
 
 def escape(text: str) -> str:
     """Text from outside, such as a file's name, so that Markdown shows it as it is."""
-    return re.sub(r"([\\`*\[\]<>$~:!|#])", r"\\\1", text)
+    return re.sub(r"([\\`*\[\]<>$~:!|#_&])", r"\\\1", text)
 
 
 def film_name(path: str) -> str:

@@ -258,7 +258,7 @@ def _result(run: Run) -> None:
     try:
         card = read_bundle(run.bundle).card
     except bundle.BundleError as damaged:
-        st.warning(str(damaged), icon=":material/warning:")
+        st.warning(escape(str(damaged)), icon=":material/warning:")
         return
     measured = card.measurement("validation")
     assert measured is not None  # every training measures its validation patients

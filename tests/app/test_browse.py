@@ -32,7 +32,8 @@ def open_browse(**query: str) -> AppTest:
 def films(app: AppTest) -> list[str]:
     """What the cards of the grid say."""
     cards = [button for button in app.button if (button.key or "").startswith("open-films-")]
-    return [card.label.replace("\u200b", "") for card in cards]  # where a name may break
+    # As it is read: without the backslashes of Markdown, and where a name may break.
+    return [card.label.replace("\u200b", "").replace("\\_", "_") for card in cards]
 
 
 def metrics(app: AppTest) -> dict[str, str]:

@@ -175,6 +175,26 @@ def test_without_any_model_it_says_where_to_train_one(
     assert "Train one" in page.info[0].value
 
 
+def test_no_markdown_in_what_is_said_of_a_damaged_model(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(folder: Path) -> Predictor:
+        raise bundle.BundleError("_x_ must hold a card.json.")
+
+    monkeypatch.setattr("pages.parts.models.load_predictor", load)
+    page = open_page("predict")
+    assert page.error[0].value == r"\_x\_ must hold a card.json."
+
+
+def test_no_markdown_in_the_name_of_a_data_set(
+    open_page: OpenPage, sample_root: Path, installation: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "_x_").symlink_to(sample_root)
+    sources.choose(Source(kind="folder", folder=tmp_path / "_x_"), installation)
+    page = open_page("predict", film="no.jpeg")
+    assert page.warning[0].value == r"\_x\_ has no film of this name."
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_the_address_can_name_a_film_of_the_data_set_and_nothing_else(
     open_page: OpenPage, sample_root: Path, installation: Settings, exists: bool
