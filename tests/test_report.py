@@ -13,7 +13,7 @@ import numpy as np
 import pypdf
 import pytest
 
-from pneumo import cli, identifiers, report, secondary_capture, settings
+from pneumo import cli, identifiers, radiograph, report, secondary_capture, settings
 from pneumo.inference import batch, bundle, heat_maps
 from pneumo.inference.batch import Answer, Question, Reading
 from pneumo.inference.heat_maps import GRAD_CAM
@@ -70,9 +70,8 @@ def of_film(answer: Answer, terms: Terms) -> bytes:
     prediction = answer.prediction
     assert isinstance(prediction, Prediction)
     evidence = heat_maps.evidence(prediction.heat_map, GRAD_CAM, "PNEUMONIA")
-    return report.of_film(
-        answer, terms, heat_map=prediction.heat_map, evidence=evidence, limits=LIMITS
-    )
+    film = radiograph.read(answer.question.read())
+    return report.of_film(answer, film, terms, heat_map=prediction.heat_map, evidence=evidence)
 
 
 def pages(pdf: bytes) -> list[str]:
@@ -148,6 +147,15 @@ def test_out_of_scope_stands_before_the_verdict(change: Change, terms: Terms) ->
     (page,) = pages(of_film(change(probability=0.9421, scope=("It is upside down.",)), terms))
     outside, reason = page.index("Outside what the model"), page.index("It is upside down.")
     assert outside < reason < page.index("Prediction: Pneumonia")
+
+
+def test_a_film_that_was_read_is_not_read_again(
+    answer: Answer, terms: Terms, film: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, identified = radiograph.read(film), dataclasses.replace(terms, identified=True)
+    monkeypatch.setattr(radiograph, "read", lambda *_, **__: pytest.fail("read again"))
+    pdf = report.of_film(answer, known, identified, heat_map=np.eye(7), evidence="")
+    assert FAMILY_NAME in pages(pdf)[0]
 
 
 def test_equal_input_makes_equal_files(answer: Answer, terms: Terms) -> None:

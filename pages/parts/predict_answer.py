@@ -83,16 +83,14 @@ def show_answer(
 
 
 def _film_of(question: Question, *, size: int) -> _Film:
-    """The film of a question, decoded once while it is shown."""
+    """The film of a question, read once while it is shown; a large JPEG once more, to look at."""
     address = (question.key, size)
     known, film = st.session_state.get("film", (None, None))
     if film is None or known != address:
         data, limits = question.read(), settings.load().image_limits
         seen = radiograph.read(data, limits=limits, model_size=size)
-        film = _Film(
-            whole=radiograph.read(data, limits=limits),
-            picture=radiograph.to_model_input(seen, size=size),
-        )
+        whole = seen if seen.reduced_from is None else radiograph.read(data, limits=limits)
+        film = _Film(whole=whole, picture=radiograph.to_model_input(seen, size=size))
         st.session_state["film"] = address, film
     return film
 

@@ -74,9 +74,7 @@ def offer_report(
         dicom = b""
         try:
             with place, st.spinner("Making the report"):
-                pdf = report.of_film(
-                    answer, terms, heat_map=heat_map, evidence=evidence, limits=limits
-                )
+                pdf = report.of_film(answer, film, terms, heat_map=heat_map, evidence=evidence)
                 if film.format == "DICOM" and secondary_capture.available():
                     dicom = secondary_capture.write(answer.question.read(), capture, limits=limits)
         except (UnreadableRadiograph, OSError) as loss:

@@ -202,8 +202,9 @@ def _write_report(
     if len(answers) == 1 and first is not None:
         heat_map = first.evidence_for(first.verdict)
         evidence = heat_maps.evidence(heat_map, GRAD_CAM, first.verdict)
+        film = radiograph.read(answers[0].question.read(), limits=limits)
         pdf = prediction_report.of_film(
-            answers[0], terms, heat_map=heat_map, evidence=evidence, limits=limits
+            answers[0], film, terms, heat_map=heat_map, evidence=evidence
         )
     else:
         pdf = prediction_report.of_batch(answers, terms, limits=limits)

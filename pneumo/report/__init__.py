@@ -7,9 +7,10 @@ first report.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
@@ -95,28 +96,28 @@ class Pictures:
 
 def of_film(
     answer: Answer,
+    film: Radiograph,
     terms: Terms,
     *,
     heat_map: np.ndarray,
     evidence: str,
     opacity: float = 0.45,
-    limits: ImageLimits,
 ) -> bytes:
     """The report of one film as a PDF file of one page, or more where a note needs them.
 
     Args:
         answer: with a prediction.
+        film: what became of its file.
         heat_map: of the overlay, float in [0, 1], shape (rows, columns).
         evidence: what it shows and by which method, in a sentence.
         opacity: of the overlay, see `figures.overlay`.
 
     Raises:
-        OSError, UnreadableRadiograph: the file is no longer what it was.
+        OSError: the file is gone.
     """
     from pneumo.report import layout
 
-    film = radiograph.read(answer.question.read(), limits=limits)
-    entry = _entry(None, answer, terms, limits=limits)
+    entry = _entry(None, answer, terms, decode=lambda data: film)
     pictures = _pictures(film, heat_map, evidence=evidence, opacity=opacity)
     return layout.of_film(entry, pictures, terms)
 
@@ -135,16 +136,18 @@ def of_batch(
     """
     from pneumo.report import layout
 
+    decode = partial(radiograph.read, limits=limits)
+
     def pictures(entry: Entry) -> Pictures:
         prediction = entry.answer.prediction
         assert prediction is not None
-        film = radiograph.read(entry.answer.question.read(), limits=limits)
+        film = decode(entry.answer.question.read())
         heat_map = prediction.evidence_for(prediction.verdict)
         evidence = heat_maps.evidence(heat_map, GRAD_CAM, prediction.verdict)
         return _pictures(film, heat_map, evidence=evidence)
 
     entries = [
-        _entry(number, it, terms, limits=limits) for number, it in enumerate(answers, start=1)
+        _entry(number, it, terms, decode=decode) for number, it in enumerate(answers, start=1)
     ]
     return layout.of_batch(entries, terms, pictures=pictures if pages else None)
 
@@ -156,12 +159,14 @@ def unprintable(text: str) -> str:
     return typesetting.unprintable(text)
 
 
-def _entry(number: int | None, answer: Answer, terms: Terms, *, limits: ImageLimits) -> Entry:
+def _entry(
+    number: int | None, answer: Answer, terms: Terms, *, decode: Callable[[bytes], Radiograph]
+) -> Entry:
     data = answer.question.read() if answer.prediction is not None else b""
     named: dict[str, str] = {}
     if terms.identified:
         named["File"] = answer.question.name
-        if data and radiograph.read(data, limits=limits).format == "DICOM":
+        if data and decode(data).format == "DICOM":
             named |= identifiers.in_words(data)
     return Entry(
         number=number,

@@ -3,13 +3,14 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pneumo import radiograph
-from pneumo.datasets import sources
+from pneumo.datasets import gallery, sources
 from pneumo.datasets.sources import Source
 from pneumo.inference import bundle
 from pneumo.inference.predictor import Prediction, Predictor
@@ -59,6 +60,25 @@ def test_a_dropped_film_gets_the_verdict_of_the_predictor(
     assert "A synthetic film" not in words(page), "nobody knows what a dropped film is"
     assert expected.wording in words(page)
     assert f"Probability of pneumonia {100 * expected.probability:.2f} %" in words(page)
+
+
+@pytest.mark.parametrize(("side", "times"), [(300, 2), (1200, 3)])
+def test_a_film_is_decoded_for_the_answer_and_to_be_shown(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, side: int, times: int
+) -> None:
+    read, decoded = radiograph.read, []
+
+    def count(data: bytes, **options: Any) -> Radiograph:
+        decoded.append(data)
+        return read(data, **options)
+
+    film = gallery.to_jpeg(np.zeros((side, side), np.uint8))
+    page = open_page("predict")
+    monkeypatch.setattr(radiograph, "read", count)
+    page.file_uploader[0].upload("film.jpeg", film, "image/jpeg").run()
+    assert not page.exception
+    assert decoded == [film] * times, "a large JPEG is read small for the model, whole for the eye"
+    assert f"{side:,} × {side:,} pixels" in words(page)
 
 
 # Readings -------------------------------------------------------------------------------
