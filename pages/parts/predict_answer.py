@@ -42,6 +42,7 @@ def show_answer(
     """One film.
 
     Args:
+        answer: as the model gave it.
         reading: of the answer; asked for beside the verdict where there is none yet.
         label: what the user says of the film.
     """

@@ -16,6 +16,7 @@ from pages.parts.predict_files import Dropped
 from pages.parts.predict_report import offer_batch_report
 from pneumo.inference import records
 from pneumo.inference.batch import Answer, Batch, Question, Reading
+from pneumo.inference.bundle import Bundle
 from pneumo.inference.predictor import Predictor, told
 from pneumo.inference.records import Labelled
 from pneumo.settings import ImageLimits
@@ -88,17 +89,17 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 def show_many(
     batch: Batch, reading: Reading, dropped: Dropped, limits: ImageLimits
 ) -> Answer | None:
-    """Progress, table and the way through it. Returns the answer to show; None as yet."""
+    """Progress, table and the way through it.
+
+    Returns: the answer to show, as the model gave it; None as yet.
+    """
     live = not batch.progress.ended
     st.fragment(_follow_progress, run_every=0.5 if live else None)(batch, limits, live=live)
     chosen = st.session_state.get("chosen")
     look_through = st.fragment(_look_through, run_every=1.5) if live else _look_through
     look_through(batch, reading, dropped, live=live, drawn=chosen)
-    answers = {it.question.key: it for it in batch.answers}
     chosen = st.session_state.get("chosen")
-    if chosen not in answers:
-        return None
-    return reading.of(answers[chosen])
+    return next((it for it in batch.answers if it.question.key == chosen), None)
 
 
 def _follow_progress(batch: Batch, limits: ImageLimits, *, live: bool) -> None:
@@ -141,17 +142,19 @@ def _look_through(
         live: whether this is redrawn alone, and again and again.
         drawn: the key of the film that the page shows below.
     """
-    labelled = [
-        Labelled(answer=reading.of(it), label=dropped.labels.get(it.question.key))
-        for it in (batch.arrivals if live else batch.answers)
-    ]
+    answers = [reading.of(it) for it in (batch.arrivals if live else batch.answers)]
+    labelled = [Labelled(answer=it, label=dropped.labels.get(it.question.key)) for it in answers]
     if not live:
         labelled.sort(key=lambda it: records.urgency(it.answer))
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
         kind = _choose_kind(labelled, with_labels=bool(dropped.labels))
-        _offer_downloads(labelled, reading, batch, live=live)
+        with st.container(horizontal=True, gap="xsmall", width=300):
+            _offer_downloads(labelled, reading, batch.predictor.bundle)
+            if not live:
+                card = batch.predictor.bundle.card
+                offer_batch_report(answers, card=card, reading=reading)
     if dropped.labels and not live:
         _show_agreement(labelled, dropped)
     listed = [it for it in labelled if kind == ALL or kind in _kinds(it)]
@@ -193,33 +196,26 @@ def _choose_kind(labelled: Sequence[Labelled], *, with_labels: bool) -> str:
     )
 
 
-def _offer_downloads(
-    labelled: Sequence[Labelled], reading: Reading, batch: Batch, *, live: bool
-) -> None:
-    """The answers to take away, written when they are asked for; the report once all are there."""
-    model = batch.predictor.bundle
-    with st.container(horizontal=True, gap="xsmall", width=300):
-        st.download_button(
-            "CSV",
-            partial(records.table, labelled, reading, model),
-            "pneumo-predictions.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            key="csv",
-        )
-        st.download_button(
-            "JSON",
-            lambda: json.dumps(records.document(labelled, reading, model), indent=2),
-            "pneumo-predictions.json",
-            mime="application/json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="json",
-        )
-        if not live:
-            answers = [reading.of(it) for it in batch.answers]
-            offer_batch_report(answers, card=model.card, reading=reading)
+def _offer_downloads(labelled: Sequence[Labelled], reading: Reading, model: Bundle) -> None:
+    """The answers to take away, written when they are asked for."""
+    st.download_button(
+        "CSV",
+        partial(records.table, labelled, reading, model),
+        "pneumo-predictions.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key="csv",
+    )
+    st.download_button(
+        "JSON",
+        lambda: json.dumps(records.document(labelled, reading, model), indent=2),
+        "pneumo-predictions.json",
+        mime="application/json",
+        icon=":material/download:",
+        on_click="ignore",
+        key="json",
+    )
 
 
 def _show_agreement(labelled: Sequence[Labelled], dropped: Dropped) -> None:

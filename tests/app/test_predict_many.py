@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from pages.parts import predict_many
 from pneumo.datasets import sources
 from pneumo.datasets.sources import Source
+from pneumo.inference.batch import Reading
 from pneumo.inference.predictor import Prediction, Predictor
 from pneumo.radiograph import Radiograph
 from pneumo.settings import Settings
@@ -117,12 +118,15 @@ def test_the_most_suspicious_come_first_and_what_has_no_answer_last(drop: Drop) 
 
 
 def test_the_operating_point_turns_verdicts_without_asking_again(
-    drop: Drop, grey_is_suspicious: list[float]
+    drop: Drop, grey_is_suspicious: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = drop(film("a.png", 10), film("b.png", 60), film("d.png", 90))
     assert sorted(grey_is_suspicious) == [10, 60, 90]
+    read, of = [], Reading.of
+    monkeypatch.setattr(Reading, "of", lambda self, it: read.append(it) or of(self, it))
     page.segmented_control(key="operating-point").set_value("high-specificity").run()
     assert column(page, "Verdict") == ["Unsure", "Normal", "Normal"]
+    assert len(read) == 3 + 1, "for the table once each, and the one that is shown"
     page.slider(key="prevalence").set_value(10).run()
     # Odds of 9, of which a ninth is left.
     assert column(page, "Probability")[0] == pytest.approx(0.5)
