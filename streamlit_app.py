@@ -58,8 +58,7 @@ def announce_ends() -> None:
     """Say that a training has ended, and keep the queue going."""
     here = settings.load()
     pending = set()
-    for run in runs.all_runs(here):
-        state = run.state
+    for run, state in runs.states(here).items():
         if state.status in runs.PENDING:
             pending.add(run.name)
         elif state.status in ENDS and run.name in st.session_state.get("pending-runs", ()):

@@ -17,7 +17,7 @@ from pneumo.datasets import sources
 from pneumo.datasets.sources import Dataset
 from pneumo.training import launcher, runs
 from pneumo.training.recipe import InvalidRecipe, Recipe
-from pneumo.training.runs import Run
+from pneumo.training.runs import Run, Status
 from pneumo.training.tracking import Tracking
 
 require_frame()
@@ -94,10 +94,9 @@ def begin(recipe: Recipe, dataset: Dataset, *, tensorboard: bool = False) -> Non
 # Runs -----------------------------------------------------------------------------------
 
 
-def pick_run(known: dict[str, Run]) -> Run:
+def pick_run(known: dict[str, Run], statuses: dict[str, Status]) -> Run:
     """The run that the address or the user names; else the one under way, the one that was shown
     before, or the newest."""
-    statuses = {name: run.state.status for name, run in known.items()}
     under_way = [name for name in known if statuses[name] in runs.ACTIVE]
 
     def remember() -> None:
@@ -159,7 +158,8 @@ with header("Train"):
     switcher()
 above = st.container()
 drawn = standing(here)
-known = {run.name: run for run in runs.all_runs(here)}
+states = runs.states(here)
+known = {run.name: run for run in states}
 form, live = st.columns([3, 8], gap="large")
 st.html(SWAP)
 if drawn[1] or "run" in st.query_params:
@@ -170,12 +170,12 @@ with form:
 with live:
     if known:
         with st.container(horizontal=True):
-            run = pick_run(known)
+            run = pick_run(known, {run.name: state.status for run, state in states.items()})
             overlaid = pick_overlaid(known, run)
         pending = run.name in drawn[1]
         st.fragment(watch, run_every=1.0 if pending else None)(run, overlaid, here, live=pending)
         another_way = st.container()
-        finished = [it for it in known.values() if it.state.status == "finished"]
+        finished = [it for it, state in states.items() if state.status == "finished"]
         if run in finished:
             compare(run, [other for other in finished if other != run])
         show_recipe(run)

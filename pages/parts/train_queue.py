@@ -22,7 +22,7 @@ def attempt(action: Callable[..., object], *arguments: object, **options: object
 
 def standing(here: Settings) -> Standing:
     """How many runs there are, and the status of those that have not ended."""
-    states = {run.name: run.state.status for run in runs.all_runs(here)}
+    states = {run.name: state.status for run, state in runs.states(here).items()}
     return len(states), {name: it for name, it in states.items() if it in runs.PENDING}
 
 

@@ -213,8 +213,8 @@ def _settings(base: Base, here: Settings) -> dict[str, Any]:
 def _starting_weights(current: str, backbone: str, here: Settings) -> list[str]:
     finished = [
         f"{EARLIER_RUN}{run.name}"
-        for run in runs.all_runs(here)
-        if run.state.status == "finished" and run.bundle.is_dir() and _has(run, backbone)
+        for run, state in runs.states(here).items()
+        if state.status == "finished" and run.bundle.is_dir() and _has(run, backbone)
     ]
     return list(dict.fromkeys([*STARTING_WEIGHTS, current, *finished]))
 

@@ -183,8 +183,8 @@ def _follow_run(run: Run, installation: Settings) -> None:
 
 def runs_list(options: argparse.Namespace, installation: Settings) -> int:
     """Every run, newest first."""
-    known = runs.all_runs(installation)
-    lines = [f"{run.name:<32} {run.state.status:<12} {run.state.message}" for run in known]
+    known = runs.states(installation)
+    lines = [f"{run.name:<32} {it.status:<12} {it.message}" for run, it in known.items()]
     console.answer(
         options, [_describe_run(run) for run in known], "\n".join(lines) or "No runs yet."
     )

@@ -26,7 +26,7 @@ HANDOVER_SECONDS = 5.0
 def waiting(installation: Settings) -> list[Run]:
     """The queued runs, next first."""
     order = {name: place for place, name in enumerate(_read_order(installation))}
-    queued = [run for run in runs.all_runs(installation) if run.state.status == "queued"]
+    queued = [run for run, it in runs.states(installation).items() if it.status == "queued"]
     # A run that the order does not know has come last; names sort by time.
     return sorted(queued, key=lambda run: (order.get(run.name, len(order)), run.name))
 

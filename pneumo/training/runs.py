@@ -16,6 +16,7 @@ validation.csv  what the finished model says of each validation picture
 bundle/         the finished model
 """
 
+import contextlib
 import csv
 import dataclasses
 import functools
@@ -28,7 +29,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -201,8 +202,12 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it was started."""
-        return recipes.from_dict(json.loads((self.folder / "recipe.json").read_text()))
+        """The recipe as it was started.
+
+        Raises:
+            InvalidRecipe: it is damaged, or of a release that wrote recipes otherwise.
+        """
+        return recipes.read(self.folder / "recipe.json")
 
     @property
     def data(self) -> TrainingData:
@@ -211,7 +216,13 @@ class Run:
 
     @property
     def state(self) -> RunState:
-        """The process's last words, corrected by whether it is alive and asked to stop."""
+        """The process's last words, corrected by whether it is alive and asked to stop.
+
+        Words that cannot be read are those of a run that failed.
+
+        Raises:
+            FileNotFoundError: the run has been deleted.
+        """
         state = self._written_state()
         if state.status not in ACTIVE:
             return state
@@ -285,7 +296,16 @@ class Run:
 # Most runs have long ended, and whoever lists them asks for all of their states.
 @functools.lru_cache(maxsize=1024)
 def _read_state(path: Path, inode: int, modified: int) -> RunState:
-    return RunState(**json.loads(path.read_text()))
+    try:
+        state = RunState(**json.loads(path.read_text()))
+        if state.status not in get_args(Status):
+            raise ValueError(f"unknown status {state.status!r}")
+    except (TypeError, ValueError) as error:  # a lost disk, or another release
+        message = (
+            f"{path} cannot be read as the state of a run ({error}). Resume or delete the run."
+        )
+        return RunState(status="failed", message=message)
+    return state
 
 
 def score(epoch: dict[str, float], recipe: Recipe) -> float:
@@ -393,9 +413,18 @@ def all_runs(settings: Settings) -> list[Run]:
     return [Run(folder) for folder in sorted(folders, reverse=True)]
 
 
+def states(settings: Settings) -> dict[Run, RunState]:
+    """Every run with its state, newest first, but for those that are deleted meanwhile."""
+    found = {}
+    for run in all_runs(settings):
+        with contextlib.suppress(FileNotFoundError):
+            found[run] = run.state
+    return found
+
+
 def active_run(settings: Settings) -> Run | None:
     """The training under way, if there is one."""
-    return next((run for run in all_runs(settings) if run.state.status in ACTIVE), None)
+    return next((run for run, it in states(settings).items() if it.status in ACTIVE), None)
 
 
 def find(settings: Settings, name: str) -> Run:

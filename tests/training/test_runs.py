@@ -14,7 +14,7 @@ import pytest
 from pneumo.background import ProcessIdentity
 from pneumo.settings import Settings
 from pneumo.training import runs
-from pneumo.training.recipe import QUICK
+from pneumo.training.recipe import QUICK, InvalidRecipe
 from pneumo.training.runs import LeftOut, Run, RunState, TrainingImage, UnknownRun, ValidationAnswer
 from tests.training.conftest import MakeRun
 
@@ -133,6 +133,39 @@ def test_the_last_word_of_a_process_that_ends_at_this_moment_is_heard(
 
     monkeypatch.setattr(ProcessIdentity, "find", end)
     assert (run.state.status, run.state.message) == ("finished", "in time")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"status": "running", "speed": 3}', '{"status": "?"}']
+)
+def test_a_state_that_cannot_be_read_is_that_of_a_run_that_failed(
+    make_run: MakeRun, installation: Settings, text: str
+) -> None:
+    run, other = make_run(), make_run()
+    (run.folder / "state.json").write_text(text)
+    assert run.state.status == "failed"
+    assert f"{run.folder / 'state.json'} cannot be read" in run.state.message
+    assert runs.states(installation) == {other: other.state, run: run.state}
+    assert runs.active_run(installation) is None
+    runs.delete(run)
+    assert runs.all_runs(installation) == [other]
+
+
+def test_a_run_that_is_deleted_while_all_are_read_is_left_out(
+    make_run: MakeRun, installation: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = make_run(), make_run()
+    monkeypatch.setattr(runs, "all_runs", lambda settings: [run, other])
+    shutil.rmtree(run.folder)
+    assert list(runs.states(installation)) == [other]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "old", "speed": 1}'])
+def test_a_recipe_that_cannot_be_read_is_refused(make_run: MakeRun, text: str) -> None:
+    run = make_run()
+    (run.folder / "recipe.json").write_text(text)
+    with pytest.raises(InvalidRecipe):
+        _ = run.recipe
 
 
 def test_a_half_written_line_is_not_read(make_run: MakeRun) -> None:
