@@ -64,7 +64,10 @@ class Journal:
                 table.close()
         self._tables.clear()
         if isinstance(error, StopRequested):
-            self.finish(stopped=True, message="Stopped before the training began: no model.")
+            message = "Stopped before the training began: no model."
+            if self._run.checkpoint.exists():
+                message = "Stopped before the training went on. Its last complete epoch is kept."
+            self.finish(stopped=True, message=message)
         elif error is not None:
             failure = getattr(error, "failure_code", "")
             message = str(error) or type(error).__name__

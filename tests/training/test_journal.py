@@ -137,6 +137,15 @@ def test_a_stop_before_the_training_ends_it_quietly(run: Run) -> None:
     assert run.state.message == "Stopped before the training began: no model."
 
 
+def test_a_stop_before_a_training_goes_on_does_not_deny_what_it_has_learned(run: Run) -> None:
+    run.checkpoint.touch()
+    run.request_stop()
+    with Journal(run) as journal:
+        journal.preparation("Reading images", 3, 9)
+    assert run.state.status == "stopped"
+    assert run.state.message.startswith("Stopped before the training went on.")
+
+
 def test_what_was_there_says_nothing_of_the_pace(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "time", lambda: now)
