@@ -68,7 +68,7 @@ def watch(run: Run, overlaid: list[Run], here: Settings, *, live: bool) -> None:
         with st.container(horizontal=True, width="content", key="actions"):
             _actions(run, state, here)
     _progress(run, state, here)
-    if (run.bundle / bundle.CARD).is_file():
+    if state.status in runs.CONCLUDED and (run.bundle / bundle.CARD).is_file():
         _result(run)
     elif epochs:
         _last_epoch(epochs, recipe)
@@ -95,7 +95,7 @@ def _actions(run: Run, state: RunState, here: Settings) -> None:
             icon=":material/stop_circle:",
             key=f"stop-{run.name}",
             disabled=run.stop_requested,
-            help="Ends after the step at hand and keeps the model as it is.",
+            help="Ends after the step at hand and keeps the weights of its best epoch so far.",
             on_click=attempt,
             args=(run.request_stop,),
         )

@@ -87,7 +87,7 @@ def _add_detach(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace, installation: Settings) -> int:
-    """Queue a training and follow it; Ctrl-C asks it to stop and keep what it has learned."""
+    """Queue a training and follow it; Ctrl-C asks it to stop and keep its best epoch so far."""
     if options.output:
         bundle.check_target(options.output)
     chosen = _recipe(options, installation)
@@ -141,7 +141,7 @@ def _follow(options: argparse.Namespace, installation: Settings, run: Run) -> in
         return 0
     _follow_run(run, installation)
     state = run.state
-    succeeded = state.status in ("finished", "stopped")
+    succeeded = state.status in runs.CONCLUDED
     console.answer(options, _describe_run(run), _summary(run) if succeeded else "")
     if succeeded and options.output:
         copied = bundle.copy(bundle.load(run.bundle), options.output)
@@ -291,7 +291,7 @@ def _recipe_name(run: Run) -> str | None:
 def _summary(run: Run) -> str:
     state = run.state
     lines = [f"{run.name}: {state.status}. {state.message}"]
-    if (run.bundle / bundle.CARD).is_file():
+    if state.status in runs.CONCLUDED and (run.bundle / bundle.CARD).is_file():
         card = bundle.load(run.bundle).card
         measured = card.measurement("validation")
         if measured is not None:

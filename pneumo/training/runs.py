@@ -60,6 +60,8 @@ ACTIVE: frozenset[Status] = frozenset({"starting", "running", "stopping"})
 """A process works on it."""
 PENDING: frozenset[Status] = ACTIVE | {"queued"}
 """Its end is yet to come."""
+CONCLUDED: frozenset[Status] = frozenset({"stopped", "finished"})
+"""It ended as it should; a bundle of any other run is of an earlier stop."""
 RESUMABLE: frozenset[Status] = frozenset({"stopped", "failed", "interrupted", "cancelled"})
 """It ended before its time and can go on from its last complete epoch."""
 
@@ -248,7 +250,7 @@ class Run:
         return (self.folder / "stop").exists()
 
     def request_stop(self) -> None:
-        """Ask the training to end after the step at hand; it keeps what it has learned."""
+        """Ask the training to end after the step at hand and to keep its best epoch so far."""
         (self.folder / "stop").touch()
 
     def announce(self, status: Status, *, message: str = "") -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -511,6 +512,18 @@ def test_a_finished_run_shows_its_curves_and_its_model(
     assert "Model ready" in words(page)
     assert page.button(key="use-model")
     assert len(page.get("plotly_chart")) == 7
+
+
+def test_a_resumed_run_shows_how_it_goes_and_not_what_an_earlier_stop_left(
+    open_page: OpenPage, make_run: MakeRun, training: Training
+) -> None:
+    run = make_run(alive=True, status="running", heartbeat=time.time(), epochs=6)
+    shutil.copytree(training.run.bundle, run.bundle)
+    page = open_page("train")
+    assert "Model ready" not in words(page)
+    assert page.metric[0].value == "6 of 40"
+    runs.write_state(run.folder, RunState(status="stopped"))
+    assert "Model ready" in words(page.run())
 
 
 # Queue ----------------------------------------------------------------------------------
