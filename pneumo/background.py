@@ -21,6 +21,9 @@ from pneumo.settings import REPOSITORY, write_text
 START_SECONDS = 30.0
 """How long something that is to be started may be without a process before it has failed."""
 
+END_SECONDS = 2.0
+"""How long to wait for the end of a process that has been killed."""
+
 CLOCK_TOLERANCE = 2.0
 """Seconds by which a corrected clock may move the time at which a process was created."""
 
@@ -58,6 +61,14 @@ class ProcessIdentity:
             return None if process.status() == psutil.STATUS_ZOMBIE else process
         except psutil.NoSuchProcess:
             return None
+
+    def end(self) -> None:
+        """End the process at once, unless it has ended."""
+        process = self.find()
+        if process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+            psutil.wait_procs([process], timeout=END_SECONDS)
 
 
 def give_back_memory() -> None:

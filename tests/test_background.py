@@ -49,7 +49,17 @@ def test_an_identity_survives_on_disk(tmp_path: Path) -> None:
 
 def test_another_process_under_the_same_id_is_another() -> None:
     created = psutil.Process().create_time() - 60
-    assert ProcessIdentity(pid=os.getpid(), created=created).find() is None
+    another = ProcessIdentity(pid=os.getpid(), created=created)
+    assert another.find() is None
+    another.end()  # or else this test would not go on
+
+
+def test_a_process_is_ended(tmp_path: Path) -> None:
+    process = background.start("timeit", Path("while True: pass"), log=tmp_path / "log.txt")
+    assert process.find() is not None
+    process.end()
+    assert process.find() is None
+    process.end()
 
 
 @pytest.mark.parametrize(("seconds", "ended"), [(0.0, False), (29.0, False), (31.0, True)])

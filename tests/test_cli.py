@@ -362,8 +362,25 @@ def test_runs_stop_of_a_run_under_way(pneumo: Command, installation: Settings) -
     code, out, _ = pneumo("runs", "stop", "--json")
     assert (code, json.loads(out)["status"]) == (0, "stopping")
     assert run.stop_requested
+
+
+def test_runs_stop_of_a_run_that_heeds_no_request(
+    pneumo: Command, installation: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(installation, "running")
+    ended: list[ProcessIdentity] = []
+
+    def end(process: ProcessIdentity) -> None:
+        ended.append(process)
+        ProcessIdentity(pid=process.pid, created=1.0).save(run.process_file)
+
+    monkeypatch.setattr(ProcessIdentity, "end", end)
     code, out, _ = pneumo("runs", "stop")
-    assert (code, out) == (0, f"{run.name} is asked to stop; it keeps its model.\n")
+    assert code == 0 and out.startswith(f"{run.name} is asked to stop; it keeps its best epoch")
+    assert ended == []
+    code, out, _ = pneumo("runs", "stop")
+    assert code == 0 and out.startswith(f"{run.name} was ended; it can be resumed")
+    assert [process.pid for process in ended] == [psutil.Process().pid]
 
 
 def test_runs_stop_of_a_queued_run(pneumo: Command, installation: Settings) -> None:
@@ -383,7 +400,7 @@ def test_runs_move(pneumo: Command, installation: Settings) -> None:
     code, out, _ = pneumo("runs", "move", third.name, "9", "--json")
     assert (code, json.loads(out)) == (0, [first.name, second.name, third.name])
     runs.write_state(first.folder, RunState(status="running"))
-    for place, complaint in (("1", "can be moved or cancelled"), ("0", "`place` must be at least")):
+    for place, complaint in (("1", "can be moved"), ("0", "`place` must be at least")):
         code, out, err = pneumo("runs", "move", first.name, place)
         assert (code, out) == (1, "") and complaint in err
 
@@ -661,8 +678,49 @@ def test_control_c_asks_for_a_stop(
     code, _, err = pneumo("train", "--data", sample_root)
     assert run.state.status == then
     assert code == (0 if then == "stopped" else 1)
-    assert "Asked to stop" in err
+    assert f"{run.name} {'is asked to stop' if then == 'stopped' else 'was taken out'}" in err
     assert len(no_worker) == (1 if status == "queued" else 0)
+
+
+def test_control_c_when_the_worker_has_just_taken_the_run(
+    pneumo: Command,
+    installation: Settings,
+    sample_root: Path,
+    no_worker: list[Settings],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = make_run(installation)
+
+    def sleep(seconds: float) -> None:
+        if run.stop_requested:
+            runs.write_state(run.folder, RunState(status="stopped"))
+            return
+        runs.write_state(run.folder, RunState(status="running"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainings.time, "sleep", sleep)
+    monkeypatch.setattr(launcher, "start", lambda *arguments, **options: run)
+    code, _, err = pneumo("train", "--data", sample_root)
+    assert (code, run.state.status) == (0, "stopped")
+    assert "is asked to stop" in err
+
+
+def test_control_c_before_the_first_look_and_after_the_last(
+    pneumo: Command, installation: Settings, sample_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(installation, "running")
+    looks: list[Run] = []
+
+    def state(run: Run) -> RunState:
+        looks.append(run)
+        if len(looks) == 1:
+            raise KeyboardInterrupt
+        return RunState(status="stopped", message="Just now.")
+
+    monkeypatch.setattr(Run, "state", property(state))
+    monkeypatch.setattr(launcher, "start", lambda *arguments, **options: run)
+    code, out, _ = pneumo("train", "--data", sample_root)
+    assert (code, out) == (0, f"{run.name}: stopped. Just now.\n")
 
 
 def test_detached(

@@ -55,7 +55,7 @@ def _waiting_run(run: Run, place: int, *, last: bool, here: Settings) -> None:
         for icon, help, disabled, action, options in (
             ("arrow_upward", "Earlier", place == 1, queue.move, {"place": place - 1}),
             ("arrow_downward", "Later", last, queue.move, {"place": place + 1}),
-            ("close", "Take out of the queue", False, queue.cancel, {}),
+            ("close", "Take out of the queue", False, queue.stop, {}),
         ):
             st.button(
                 f"{help}: {escape(run.name)}",  # for those who hear it

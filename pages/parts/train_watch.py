@@ -89,24 +89,38 @@ def _actions(run: Run, state: RunState, here: Settings) -> None:
 
     The keys name it: no click is for another run that has taken its place on the page.
     """
-    if state.status in runs.ACTIVE:
-        st.button(
-            "Stop",
-            icon=":material/stop_circle:",
-            key=f"stop-{run.name}",
-            disabled=run.stop_requested,
-            help="Ends after the step at hand and keeps the weights of its best epoch so far.",
-            on_click=attempt,
-            args=(run.request_stop,),
-        )
-    elif state.status == "queued":
+    if state.status == "queued":
         st.button(
             "Cancel",
             icon=":material/close:",
             key=f"cancel-{run.name}",
             help="Takes it out of the queue; it can be resumed.",
             on_click=attempt,
-            args=(queue.cancel, run, here),
+            args=(queue.stop, run, here),
+        )
+    elif state.status == "stopping":
+        with st.popover("End now", icon=":material/cancel:", key=f"end-{run.name}"):
+            st.markdown(
+                "For a training that does not stop by itself. It writes no model, but keeps its "
+                "last complete epoch: Resume goes on from there."
+            )
+            st.button(
+                "End it at once",
+                icon=":material/cancel:",
+                type="primary",
+                key=f"end-at-once-{run.name}",
+                on_click=attempt,
+                args=(queue.stop, run, here),
+                kwargs={"insist": True},
+            )
+    elif state.status in runs.ACTIVE:
+        st.button(
+            "Stop",
+            icon=":material/stop_circle:",
+            key=f"stop-{run.name}",
+            help="Ends after the step at hand and keeps the weights of its best epoch so far.",
+            on_click=attempt,
+            args=(queue.stop, run, here),
         )
     if state.status in runs.RESUMABLE:
         st.button(

@@ -1,6 +1,7 @@
 """Trainings on the command line: train, the runs there are, the recipes they follow."""
 
 import argparse
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -13,8 +14,15 @@ from pneumo.settings import Settings
 from pneumo.training import launcher, pace, queue, recipe, runs
 from pneumo.training.backbones import BACKBONES
 from pneumo.training.recipe import Recipe
-from pneumo.training.runs import Run
+from pneumo.training.runs import Run, Status
 from pneumo.training.tracking import Tracking
+
+STOPS: dict[Status, str] = {
+    "cancelled": "was taken out of the queue.",
+    "stopping": "is asked to stop; it keeps its best epoch so far. Once more ends it at once.",
+    "interrupted": "was ended; it can be resumed after its last complete epoch.",
+}
+"""What became of a run that was stopped."""
 
 
 def add_commands(commands: console.Commands) -> None:
@@ -87,7 +95,7 @@ def _add_detach(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace, installation: Settings) -> int:
-    """Queue a training and follow it; Ctrl-C asks it to stop and keep its best epoch so far."""
+    """Queue a training and follow it; Ctrl-C stops it and keeps its best epoch so far."""
     if options.output:
         bundle.check_target(options.output)
     chosen = _recipe(options, installation)
@@ -174,11 +182,14 @@ def _follow_run(run: Run, installation: Settings) -> None:
                 return
             time.sleep(0.3)
         except KeyboardInterrupt:
-            console.tell("Asked to stop; the model is being kept.")
-            if state.status == "queued":
-                queue.cancel(run, installation)
-            else:
-                run.request_stop()
+            with contextlib.suppress(ValueError):  # it has ended at this moment
+                console.tell(_stop(run, installation))
+
+
+def _stop(run: Run, installation: Settings) -> str:
+    """Stop a run; in words, what became of it."""
+    status = queue.stop(run, installation, insist=True)
+    return f"{run.name} {STOPS.get(status, f'is {status}.')}"
 
 
 def runs_list(options: argparse.Namespace, installation: Settings) -> int:
@@ -200,17 +211,10 @@ def runs_show(options: argparse.Namespace, installation: Settings) -> int:
 
 
 def runs_stop(options: argparse.Namespace, installation: Settings) -> int:
-    """Ask a run to stop after the step at hand, or take it out of the queue."""
+    """Take a run out of the queue, ask it to stop, or end it if it was asked before."""
     run = runs.find(installation, options.run)
-    status = run.state.status
-    if status == "queued":
-        queue.cancel(run, installation)
-        console.answer(options, _describe_run(run), f"{run.name} was taken out of the queue.")
-        return 0
-    if status not in runs.ACTIVE:
-        raise ValueError(f"Only a run under way can be stopped. {run.name} is {status}.")
-    run.request_stop()
-    console.answer(options, _describe_run(run), f"{run.name} is asked to stop; it keeps its model.")
+    text = _stop(run, installation)
+    console.answer(options, _describe_run(run), text)
     return 0
 
 

@@ -171,13 +171,15 @@ def _started_backbone(
         try:
             return _backbone(recipe, scaled, "imagenet"), "imagenet", None
         except Exception as error:
-            # Keras raises a bare Exception for a failed download; nothing else may pass as one.
-            if not isinstance(error.__context__, URLError):
+            # Keras raises a bare Exception for a failed download, or what broke or stalled it;
+            # nothing else may pass as one.
+            reason = error.__context__ or error
+            if not isinstance(reason, (URLError, ConnectionError, TimeoutError)):
                 raise
             if recipe.start == "imagenet":
                 raise StartingWeightsUnavailable(
                     "The ImageNet weights are not on this machine and could not be downloaded "
-                    f"({error.__context__}). Connect to the internet, point KERAS_HOME at a "
+                    f"({reason}). Connect to the internet, point KERAS_HOME at a "
                     "folder that has them, or start from the shipped model's backbone "
                     "(`--start shipped`)."
                 ) from error

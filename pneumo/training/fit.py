@@ -1,6 +1,7 @@
 """The training process: `python -m pneumo.training.fit RUN_FOLDER`."""
 
 import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,9 @@ from pneumo.training.packaging import write_bundle
 from pneumo.training.pipeline import read_pictures
 from pneumo.training.runs import Run
 from pneumo.training.trainer import Trainer
+
+SILENCE_SECONDS = 30.0
+"""After which a download counts as failed."""
 
 
 def train(run: Run, installation: Settings) -> None:
@@ -82,6 +86,7 @@ def training_strategy() -> tf.distribute.Strategy:
 def main() -> None:
     """Entry of the training process."""
     os.nice(10)  # pages and predictions come first
+    socket.setdefaulttimeout(SILENCE_SECONDS)  # Keras sets none for its downloads
     if os.environ.get("PNEUMO_DETERMINISTIC") == "1":
         tf.config.experimental.enable_op_determinism()
     train(Run(Path(sys.argv[1])), settings.load())

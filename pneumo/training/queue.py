@@ -14,9 +14,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pneumo import background, settings
+from pneumo.background import ProcessIdentity
 from pneumo.settings import Settings, write_text
 from pneumo.training import runs
-from pneumo.training.runs import Run
+from pneumo.training.runs import Run, Status
 
 POLL_SECONDS = 0.3
 HANDOVER_SECONDS = 5.0
@@ -64,21 +65,42 @@ def move(run: Run, installation: Settings, *, place: int) -> None:
     if place < 1:
         raise ValueError(f"`place` must be at least 1. Received: place={place}")
     with _lock(installation, "order"):
-        _check_waits(run)
+        status = run.state.status
+        if status != "queued":
+            raise ValueError(f"Only a run in the queue can be moved. {run.name} is {status}.")
         order = [other.name for other in waiting(installation) if other.name != run.name]
         order.insert(place - 1, run.name)
         _write_order(installation, order)
 
 
-def cancel(run: Run, installation: Settings) -> None:
-    """Take a run out of the queue; it can be resumed later.
+def stop(run: Run, installation: Settings, *, insist: bool = False) -> Status:
+    """End a run before its time, whatever has become of it meanwhile; it can be resumed later.
+
+    A run that waits is taken out of the queue. One under way is asked to end after the step at
+    hand and to keep its best epoch so far.
+
+    Args:
+        insist: end the process of a run that has been asked already; its last complete epoch is
+            kept.
+
+    Returns: the status that the run has then.
 
     Raises:
-        ValueError: the run does not wait.
+        ValueError: the run has ended.
     """
     with _lock(installation, "order"):
-        _check_waits(run)
-        run.announce("cancelled", message="Taken out of the queue before it started.")
+        status = run.state.status
+        if status not in runs.PENDING:
+            raise ValueError(
+                f"Only a run that waits or is under way can be stopped. {run.name} is {status}."
+            )
+        if status == "queued":
+            run.announce("cancelled", message="Taken out of the queue before it started.")
+        elif status != "stopping":
+            run.request_stop()
+        elif insist:
+            _end(run)
+        return run.state.status
 
 
 def ensure_worker(installation: Settings) -> None:
@@ -129,12 +151,12 @@ def _start_next(installation: Settings) -> None:
             run.announce("failed", message=f"The training could not be started: {error}")
 
 
-def _check_waits(run: Run) -> None:
-    status = run.state.status
-    if status != "queued":
-        raise ValueError(
-            f"Only a run in the queue can be moved or cancelled. {run.name}: {status}."
-        )
+def _end(run: Run) -> None:
+    process = ProcessIdentity.load(run.process_file)
+    if process is not None:
+        process.end()
+    if run.state.status == "interrupted":  # unless it had its last word in time
+        run.announce("interrupted", message="The training was ended before it had stopped.")
 
 
 def _worker_at_work(installation: Settings) -> bool:

@@ -424,6 +424,24 @@ def test_the_stop_button_asks_for_a_stop(open_page: OpenPage, make_run: MakeRun)
     assert "Stopping]" in words(page)
 
 
+def test_a_run_that_heeds_no_stop_is_ended(
+    open_page: OpenPage, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(alive=True, status="running", heartbeat=time.time())
+
+    def end(process: ProcessIdentity) -> None:
+        ProcessIdentity(pid=process.pid, created=1.0).save(run.process_file)
+
+    monkeypatch.setattr(ProcessIdentity, "end", end)
+    page = open_page("train")
+    assert not any("end-at-once" in str(button.key) for button in page.button)
+    page.button(key=f"stop-{run.name}").click().run()
+    page.button(key=f"end-at-once-{run.name}").click().run()
+    assert not page.exception
+    assert run.state.status == "interrupted"
+    assert page.button(key=f"resume-{run.name}")
+
+
 def test_a_training_can_be_stopped_where_there_is_no_data_set(
     open_page: OpenPage, make_run: MakeRun, installation: Settings, tmp_path: Path
 ) -> None:
@@ -559,7 +577,7 @@ def test_a_run_that_started_meanwhile_cannot_be_moved(
     runs.write_state(runs_[1].folder, RunState(status="finished"))
     page.button(key=f"close-{runs_[1].name}").click().run()
     assert not page.exception
-    assert "Only a run in the queue" in page.toast[0].value
+    assert "Only a run that waits or is under way can be stopped" in page.toast[0].value
 
 
 # Several runs ---------------------------------------------------------------------------

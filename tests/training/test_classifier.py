@@ -1,6 +1,7 @@
 """The network: its size, its parts, and where its weights come from."""
 
 import dataclasses
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
@@ -289,6 +290,24 @@ def test_a_download_through_a_dead_proxy(
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(StartingWeightsUnavailable, match="could not be downloaded"):
         classifiers.build(SEED.changed(image_size=96), settings=shipped)
+
+
+def test_a_download_that_stalls(
+    shipped: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real path through Keras to a server that takes the call and says nothing."""
+    monkeypatch.setattr(keras.src.utils.file_utils.config, "keras_home", lambda: tmp_path)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    mobilenet = keras.src.applications.mobilenet_v2
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        monkeypatch.setattr(mobilenet, "BASE_WEIGHT_PATH", address)
+        socket.setdefaulttimeout(0.2)
+        try:
+            with pytest.raises(StartingWeightsUnavailable, match=r"downloaded \(timed out"):
+                classifiers.build(SEED.changed(image_size=96), settings=shipped)
+        finally:
+            socket.setdefaulttimeout(None)
 
 
 def test_no_shipped_model(installation: Settings, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """The training process, from a run's folder to its bundle."""
 
 import json
+import os
+import socket
+import sys
 from pathlib import Path
 
 import keras
@@ -341,3 +344,17 @@ def test_a_damaged_checkpoint_says_what_to_do(
     run.checkpoint.unlink()
     fit.train(run, installation)
     assert run.state.status == "finished"
+
+
+def test_the_process_does_not_wait_for_ever_for_an_answer(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, waits = make_run(), []
+    monkeypatch.setattr(sys, "argv", ["fit", str(run.folder)])
+    monkeypatch.setattr(os, "nice", lambda increment: None)
+    monkeypatch.setattr(fit, "train", lambda *given: waits.append(socket.getdefaulttimeout()))
+    try:
+        fit.main()
+    finally:
+        socket.setdefaulttimeout(None)
+    assert waits == [fit.SILENCE_SECONDS]

@@ -1,6 +1,8 @@
 """The queue: who comes next, what may enter it, and one worker that starts them in order."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -89,26 +91,72 @@ def test_moving(
     assert names(installation) == order
 
 
-def test_what_cannot_be_moved_or_cancelled(three: list[Run], installation: Settings) -> None:
+def test_what_cannot_be_moved_or_stopped(three: list[Run], installation: Settings) -> None:
     with pytest.raises(ValueError, match=r"`place` must be at least 1\. Received: place=0"):
         queue.move(three[0], installation, place=0)
     for status in ("stopped", "finished", "failed", "cancelled"):
         end(three[0], status)  # type: ignore[arg-type]
-        complaint = f"Only a run in the queue can be moved or cancelled. {three[0].name}: {status}"
-        with pytest.raises(ValueError, match=complaint):
+        complaint = rf"{{}} can be {{}}\. {three[0].name} is {status}"
+        with pytest.raises(ValueError, match=complaint.format("in the queue", "moved")):
             queue.move(three[0], installation, place=1)
-        with pytest.raises(ValueError, match=complaint):
-            queue.cancel(three[0], installation)
+        with pytest.raises(ValueError, match=complaint.format("is under way", "stopped")):
+            queue.stop(three[0], installation, insist=True)
         assert three[0].state.status == status
     assert names(installation) == ["second", "third"]
 
 
-def test_cancelling(three: list[Run], installation: Settings) -> None:
-    queue.cancel(three[1], installation)
+def test_a_run_that_waits_is_taken_out(three: list[Run], installation: Settings) -> None:
+    assert queue.stop(three[1], installation) == "cancelled"
     assert names(installation) == ["first", "third"]
     assert three[1].state.status == "cancelled" and "queue" in three[1].state.message
     queue.append(three[1], installation)  # behind the others, though it had come before
     assert names(installation) == ["first", "third", "second"]
+
+
+@pytest.mark.parametrize("status", ["starting", "running"])
+def test_a_run_under_way_is_asked_to_stop(
+    make_run: MakeRun, installation: Settings, status: runs.Status
+) -> None:
+    run = make_run()
+    end(run, status)
+    MYSELF.save(run.process_file)
+    assert queue.stop(run, installation, insist=True) == "stopping"  # the process of this test
+    assert run.stop_requested
+    assert queue.stop(run, installation) == "stopping"  # once more is not to insist
+
+
+@pytest.fixture
+def hanging() -> Iterator[ProcessIdentity]:
+    """A process that heeds no request."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        created = psutil.Process(process.pid).create_time()
+        yield ProcessIdentity(pid=process.pid, created=created)
+        process.kill()
+
+
+def test_a_run_that_does_not_heed_a_stop_is_ended(
+    make_run: MakeRun, installation: Settings, workers: list[Path], hanging: ProcessIdentity
+) -> None:
+    run = make_run()
+    end(run, "running")
+    hanging.save(run.process_file)
+    assert queue.stop(run, installation) == "stopping" and hanging.find() is not None
+    assert queue.stop(run, installation, insist=True) == "interrupted"
+    assert hanging.find() is None and not run.stop_requested
+    assert run.state.message == "The training was ended before it had stopped."
+    queue.append(run, installation)
+    assert queue.waiting(installation) == [run]
+
+
+def test_a_last_word_before_the_end_is_heard(
+    make_run: MakeRun, installation: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run()
+    end(run, "running")
+    MYSELF.save(run.process_file)
+    run.request_stop()
+    monkeypatch.setattr(ProcessIdentity, "end", lambda process: end(run, "stopped"))
+    assert queue.stop(run, installation, insist=True) == "stopped"
 
 
 @pytest.mark.parametrize("status", ["stopped", "failed", "cancelled"])
@@ -178,7 +226,7 @@ def test_a_lost_order_is_that_of_their_coming(
 
 
 def test_a_run_that_was_deleted_leaves_the_order(three: list[Run], installation: Settings) -> None:
-    queue.cancel(three[1], installation)
+    queue.stop(three[1], installation)
     runs.delete(three[1])
     queue.move(three[2], installation, place=1)
     assert names(installation) == ["third", "first"]
@@ -296,7 +344,7 @@ def test_a_worker_heeds_a_changed_order(
     first, second, third = three
     launches.wait_for(first)
     queue.move(third, installation, place=1)
-    queue.cancel(second, installation)
+    queue.stop(second, installation)
     end(first, "stopped")
     launches.wait_for(third)
     end(third, "finished")
