@@ -110,6 +110,8 @@ def show_measured(model: Bundle) -> None:
         for entry in model.card.measurements
     ]
     st.markdown("**Measured so far**")
+    if model.card.caveat:
+        st.warning(escape(model.card.caveat), icon=":material/school:")
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,

@@ -504,6 +504,20 @@ def test_runs_compare(pneumo: Command, installation: Settings) -> None:
     assert (code, out) == (1, "") and f"{queued.name} is queued" in err
 
 
+def test_figures_that_flatter_say_so(
+    pneumo: Command, installation: Settings, training: Training
+) -> None:
+    run = make_run(installation, "finished", recipe=QUICK)
+    shutil.copytree(training.run.bundle, run.bundle)
+    shutil.copy(training.run.folder / "validation.csv", run.folder)
+    card = bundle.load(run.bundle).card
+    bundle.write_card(run.bundle, dataclasses.replace(card, validation_seen=0.5))
+    _, out, _ = pneumo("runs", "show")
+    assert "At least 50 % of the validation films" in out
+    _, out, _ = pneumo("runs", "compare", run.name, run.name)
+    assert f"{run.name}: At least 50 % of the validation films" in out
+
+
 def test_two_runs_that_cannot_tell(pneumo: Command, installation: Settings) -> None:
     """One film of each class: DeLong's test has no answer, and the command has one."""
     names = []

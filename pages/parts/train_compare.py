@@ -5,8 +5,10 @@ from pathlib import Path
 import streamlit as st
 
 from pages.parts.frame import escape
+from pages.parts.models import read_bundle
 from pages.parts.train_recipe import show_differences, take_over
 from pneumo.evaluation.comparison import Comparison
+from pneumo.inference.bundle import CARD
 from pneumo.training import runs
 from pneumo.training.recipe import PRESETS, InvalidRecipe, Recipe, differences
 from pneumo.training.runs import Run
@@ -45,6 +47,9 @@ def compare(run: Run, finished: list[Run]) -> None:
             st.warning(escape(str(problem)), icon=":material/compare_arrows:")
             return
         st.markdown("  \n".join(in_words(result)))
+        for one in (run, other):
+            if (one.bundle / CARD).is_file() and (caveat := read_bundle(one.bundle).card.caveat):
+                st.caption(f"{escape(one.name)}: {escape(caveat)}")
 
 
 def in_words(result: Comparison) -> list[str]:

@@ -284,6 +284,8 @@ def _result(run: Run) -> None:
             f"{metrics.accuracy:.3f}, sensitivity {metrics.sensitivity:.3f}, specificity "
             f"{metrics.specificity:.3f}."
         )
+        if card.caveat:
+            st.caption(escape(card.caveat))
         with st.container(horizontal=True):
             if st.button(
                 "Predict with it", icon=":material/radiology:", type="primary", key="use-model"

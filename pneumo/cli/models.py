@@ -133,6 +133,8 @@ def evaluate_model(options: argparse.Namespace, installation: Settings) -> int:
         *("loss", "brier_score", "calibration_error"),
     )
     lines = [f"{options.split}: {result.metrics.images} images of {answer['data']}"]
+    if options.split == "validation" and predictor.bundle.card.caveat:
+        lines.append(predictor.bundle.card.caveat)
     lines += [f"{name:<18} {metrics[name]:.4f}" for name in shown if metrics[name] is not None]
     if parity is not None:
         answer["parity"] = dataclasses.asdict(parity)

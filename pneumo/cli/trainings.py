@@ -259,11 +259,18 @@ def runs_compare(options: argparse.Namespace, installation: Settings) -> int:
         f"on {result.only_first_correct} and {result.only_second_correct}, "
         f"p = {result.verdict_p_value:.3g} (McNemar)",
     ]
+    caveats = {
+        run.name: bundle.load(run.bundle).card.caveat
+        for run in (first, second)
+        if (run.bundle / bundle.CARD).is_file()
+    }
+    lines += [f"{name}: {caveat}" for name, caveat in caveats.items() if caveat]
     answer = {
         "first": first.name,
         "second": second.name,
         "differences": [dataclasses.asdict(it) for it in differences],
         "comparison": dataclasses.asdict(result),
+        "caveats": caveats,
     }
     console.answer(options, answer, "\n".join(lines))
     return 0
@@ -304,6 +311,8 @@ def _summary(run: Run) -> str:
                 f"validation: AUC {metrics.roc_auc:.4f}, accuracy {metrics.accuracy:.4f}, "
                 f"sensitivity {metrics.sensitivity:.4f}, specificity {metrics.specificity:.4f}"
             )
+        if card.caveat:
+            lines.append(card.caveat)
         lines.append(f"model: {run.bundle}")
     return "\n".join(lines)
 

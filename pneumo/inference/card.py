@@ -71,6 +71,8 @@ class ModelCard:
         operating_points: by name; "balanced" is the default.
         measurements: figures on data the weights did not learn from.
         validation_flagged: share of the validation films that the gate calls foreign.
+        validation_seen: share of the validation films that the starting weights are known to have
+            learned from.
         training_command: what to type to train it again.
         training_seconds: how long that took.
         epochs: completed.
@@ -94,6 +96,7 @@ class ModelCard:
     kept_epoch: int
     versions: dict[str, str]
     files: dict[str, str]
+    validation_seen: float = 0.0
     intended_use: str = INTENDED_USE
 
     @property
@@ -102,6 +105,17 @@ class ModelCard:
         head = self.recipe["head"]
         hidden = f", {head['hidden_units']} hidden units" if head["hidden_units"] else ""
         return f"{self.recipe['backbone']}, {head['pooling']} pooling{hidden}"
+
+    @property
+    def caveat(self) -> str:
+        """Why figures on the validation films flatter more than usual; "" where they do not."""
+        if not self.validation_seen:
+            return ""
+        return (
+            f"At least {100 * self.validation_seen:.3g} % of the validation films are among those "
+            f"that the starting weights ({self.recipe['start']}) had learned from: figures on "
+            "them flatter this model."
+        )
 
     def measurement(self, split: str) -> Measurement | None:
         """The figures on a split, if there are any."""
@@ -191,6 +205,8 @@ def to_markdown(card: ModelCard) -> str:
             f"| {metrics.loss:.3f} | {_decimals(metrics.brier_score)} "
             f"| {_decimals(metrics.calibration_error)} |"
         )
+    if card.caveat:
+        lines += ["", card.caveat]
     lines += _operating_points_table(card)
     causes = [entry for entry in card.measurements if entry.causes is not None]
     if causes:

@@ -14,6 +14,7 @@ from pneumo.settings import Settings
 from pneumo.training import classifier as classifiers
 from pneumo.training import tracking
 from pneumo.training.journal import Journal
+from pneumo.training.lineage import share_seen
 from pneumo.training.optimization import even_logit
 from pneumo.training.packaging import write_bundle
 from pneumo.training.pipeline import read_pictures
@@ -48,6 +49,14 @@ def train(run: Run, installation: Settings) -> None:
             progress=lambda done, total: journal.preparation("Reading images", done, total),
         )
         journal.left_out(left_out)
+        seen = share_seen(
+            splits["validation"], run.data, start=classifier.started_from, settings=installation
+        )
+        if seen:
+            journal.log(
+                f"These weights have learned from {100 * seen:.3g} % of the validation films: "
+                "figures on them will flatter"
+            )
         trainer = Trainer(run, recipe, classifier, splits, journal, installation, strategy, began)
         validation_values = trainer.train()
         journal.activity("Writing the model")
@@ -57,6 +66,7 @@ def train(run: Run, installation: Settings) -> None:
             splits["train"],
             splits["validation"],
             validation_values=validation_values,
+            validation_seen=seen,
             even_logit=even_logit(splits["train"].classes, recipe),
             epochs=trainer.progress.epochs,
             kept_epoch=trainer.kept_epoch,

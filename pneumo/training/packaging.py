@@ -43,6 +43,7 @@ def write_bundle(
     validation: Pictures,
     *,
     validation_values: np.ndarray,
+    validation_seen: float,
     even_logit: float,
     epochs: int,
     kept_epoch: int,
@@ -61,6 +62,7 @@ def write_bundle(
         training: pictures that it was trained on, for the gate and the cases.
         validation: pictures of the patients set apart.
         validation_values: what the head gives for those pictures, shape (images, 1 or 3).
+        validation_seen: share of them that the starting weights are known to have learned from.
         even_logit: the logit at which both classes are equally likely.
         epochs: completed.
         kept_epoch: the epoch whose weights the classifier has, from 1.
@@ -127,6 +129,7 @@ def write_bundle(
             for name in ("tensorflow", "keras", "ai-edge-litert", "numpy")
         },
         validation_flagged=flagged,
+        validation_seen=validation_seen,
         files={name: bundle.sha256(folder / name) for name in bundle.HASHED},
     )
     bundle.write_card(folder, card)

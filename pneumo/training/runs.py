@@ -352,7 +352,7 @@ def create(
 
 
 def compare(first: Run, second: Run) -> Comparison:
-    """Two models judged on the validation images that neither has trained on.
+    """Two models judged on the validation images of both.
 
     Raises:
         ValueError: a run has not finished, or they share no such images.

@@ -1,5 +1,6 @@
 """The states of the Models page."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,18 @@ def test_a_trained_model_stands_beside_the_shipped_one(
     page = open_page("models", model=training.run.name)
     assert not page.exception
     assert list(page.dataframe[0].value["Model"]) == [bundle.DEFAULT_MODEL, training.run.name]
+
+
+def test_figures_that_flatter_say_so(
+    open_page: OpenPage, training: Training, installation: Settings
+) -> None:
+    folder = installation.runs / "20260101-000000-again" / "bundle"
+    shutil.copytree(training.run.bundle, folder)
+    card = bundle.load(folder).card
+    bundle.write_card(folder, dataclasses.replace(card, validation_seen=0.5))
+    assert not open_page("models").warning
+    page = open_page("models", model="20260101-000000-again")
+    assert "At least 50 % of the validation films" in page.warning[0].value
 
 
 def test_a_model_stays_chosen_when_a_newer_one_takes_its_row(

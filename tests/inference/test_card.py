@@ -161,3 +161,14 @@ def test_a_new_split_is_named(card: ModelCard) -> None:
     assert "split anew" not in cards.to_markdown(card)
     anew = dataclasses.replace(card, data=card.data | {"resplit": "0123456789abcdef"})
     assert "split anew by patients and duplicates (`0123456789abcdef`)" in cards.to_markdown(anew)
+
+
+def test_validation_films_that_the_starting_weights_knew_are_confessed(card: ModelCard) -> None:
+    assert card.caveat == "" and "flatter this model" not in cards.to_markdown(card)
+    seen = dataclasses.replace(
+        card, validation_seen=2 / 3, recipe=card.recipe | {"start": "run:sparrow"}
+    )
+    assert seen.caveat.startswith("At least 66.7 % of the validation films are among those that")
+    assert "(run:sparrow)" in seen.caveat and seen.caveat in cards.to_markdown(seen).splitlines()
+    assert cards.from_json(seen.to_json()) == seen
+    assert cards.from_json(without(seen, "validation_seen")).caveat == ""  # of a release before

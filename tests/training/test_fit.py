@@ -1,5 +1,6 @@
 """The training process, from a run's folder to its bundle."""
 
+import dataclasses
 import json
 import os
 import socket
@@ -97,6 +98,7 @@ def test_its_bundle(training: Training) -> None:
     assert sum(sum(labels.values()) for labels in card.data["counts"].values()) == 100
     assert card.epochs == 30 and card.kept_epoch == 30 and card.training_seconds > 0
     assert card.training_command == "python -m pneumo train --data DIR --recipe recipe.json"
+    assert card.validation_seen == 0  # the shipped model has learned from other films
 
 
 def test_its_figures_are_seen_again_by_evaluate(training: Training) -> None:
@@ -310,6 +312,26 @@ def test_a_stop_before_the_training_leaves_no_model(
     assert run.state.status == "stopped" and "no model" in run.state.message
     assert not run.bundle.exists() and not run.checkpoint.exists()
     assert run.state.status in runs.RESUMABLE
+
+
+def test_validation_films_that_the_starting_weights_knew_are_told(
+    make_run: MakeRun,
+    films: list[TrainingImage],
+    installation: Settings,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    first = make_run(films, **SMALL, epochs=1)
+    fit.train(first, installation)
+    assert bundle.load(first.bundle).card.validation_seen == 0
+    other = {"train": "validation", "validation": "train"}
+    swapped = [dataclasses.replace(film, split=other[film.split]) for film in films]
+    second = make_run(swapped, **SMALL, epochs=1, start=f"run:{first.name}")
+    data = dataclasses.asdict(first.data) | {"fingerprint": "of the other split"}
+    (second.folder / "data.json").write_text(json.dumps(data))
+    capfd.readouterr()
+    fit.train(second, installation)
+    assert bundle.load(second.bundle).card.validation_seen == 1
+    assert "have learned from 100 % of the validation films" in capfd.readouterr().out
 
 
 def test_a_checkpoint_of_another_backbone_is_refused(

@@ -95,6 +95,7 @@ def write(
 ) -> None:
     values = {
         "validation_values": VALUES,
+        "validation_seen": 0.25,
         "even_logit": 0.0,
         "epochs": 9,
         "kept_epoch": 7,
@@ -118,7 +119,7 @@ def test_a_bundle_of_three_classes(
     found = bundle.load(run.bundle)
     card = found.card
     assert (card.name, card.epochs, card.kept_epoch) == (run.name, 9, 7)
-    assert (card.training_seconds, card.image_size) == (12.5, 96)
+    assert (card.training_seconds, card.image_size, card.validation_seen) == (12.5, 96, 0.25)
     assert card.recipe == json.loads(run.recipe.to_json())
     assert sorted(path.name for path in run.bundle.iterdir()) == [
         *("README.md", "card.json", "cases.npz", "gate.npz", "head.npz"),
