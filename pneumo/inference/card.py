@@ -16,9 +16,12 @@ INTENDED_USE = (
     "support at most, never a diagnosis; patients unlike those it was trained on, lateral views, "
     "other body parts and other diseases are out of scope."
 )
-WEIGHTS_CREDIT = (
-    "Backbone: MobileNetV2 (Sandler et al., CVPR 2018) with ImageNet weights, Apache 2.0."
-)
+BACKBONE_CREDITS = {
+    "MobileNetV2": ("Sandler et al., CVPR 2018", "Apache 2.0"),
+    "EfficientNetV2B0": ("Tan and Le, ICML 2021", "Apache 2.0"),
+    "DenseNet121": ("Huang et al., CVPR 2017", "BSD 3-Clause"),
+}
+"""The paper of each backbone and the licence of its ImageNet weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,8 +254,8 @@ def to_markdown(card: ModelCard) -> str:
         "",
         f"    {card.training_command}",
         "",
-        f"- Recipe `{card.recipe['name']}`, {card.epochs} epochs, of which the "
-        f"weights of epoch {card.kept_epoch} were kept, seed {card.recipe['seed']}, "
+        f"- Recipe `{card.recipe['name']}`, from {_starting_weights(card)}, {card.epochs} epochs, "
+        f"of which the weights of epoch {card.kept_epoch} were kept, seed {card.recipe['seed']}, "
         f"in {card.training_seconds:.0f} s.",
         f"- Data: {card.data['name']} ({counts}); fingerprint `{card.data['fingerprint']}`. "
         "Validation patients were carved out of `train`; patients who share an image stay "
@@ -283,10 +286,31 @@ def to_markdown(card: ModelCard) -> str:
         "## Licence and attribution",
         "",
         f"- {card.data['credit']}",
-        f"- {WEIGHTS_CREDIT}",
+        f"- {_backbone_credit(card)}",
         "",
     ]
     return "\n".join(lines)
+
+
+def _starting_weights(card: ModelCard) -> str:
+    start = card.recipe["start"]
+    known = {
+        "imagenet": "ImageNet weights",
+        "random": "random weights",
+        "shipped": "the backbone of the shipped model",
+    }
+    return known.get(start) or f"the model of `{start}`"
+
+
+def _backbone_credit(card: ModelCard) -> str:
+    backbone, start = card.recipe["backbone"], card.recipe["start"]
+    paper, licence = BACKBONE_CREDITS[backbone]
+    credit = f"Backbone: {backbone} ({paper})"
+    if start == "random":
+        return f"{credit}."
+    if start == "imagenet":
+        return f"{credit} with ImageNet weights, {licence}."
+    return f"{credit} from {_starting_weights(card)}, whose attribution holds here too."
 
 
 def _split_anew(card: ModelCard) -> str:

@@ -8,8 +8,11 @@ import pytest
 
 from pneumo.evaluation.metrics import measure_causes
 from pneumo.evaluation.stress import StressFigure
+from pneumo.inference import bundle
 from pneumo.inference import card as cards
 from pneumo.inference.card import Measurement, ModelCard, Parity
+from pneumo.inference.predictor import Predictor
+from pneumo.training.backbones import BACKBONES
 
 
 def test_what_is_written_is_read(card: ModelCard) -> None:
@@ -103,9 +106,54 @@ def test_the_page_has_figures_and_commands(card: ModelCard) -> None:
         "Images: Swift.",
         "Trained on giants.",
         "It flags 1.2 % of the validation films.",
-        cards.WEIGHTS_CREDIT,
+        "Recipe `seed`, from ImageNet weights, 20 epochs",
     ):
         assert words in page
+
+
+@pytest.mark.parametrize(
+    ("backbone", "start", "made", "credit"),
+    [
+        (
+            *("MobileNetV2", "imagenet", "from ImageNet weights"),
+            "MobileNetV2 (Sandler et al., CVPR 2018) with ImageNet weights, Apache 2.0.",
+        ),
+        (
+            *("DenseNet121", "imagenet", "from ImageNet weights"),
+            "DenseNet121 (Huang et al., CVPR 2017) with ImageNet weights, BSD 3-Clause.",
+        ),
+        (
+            *("EfficientNetV2B0", "random", "from random weights"),
+            "EfficientNetV2B0 (Tan and Le, ICML 2021).",
+        ),
+        (
+            *("MobileNetV2", "shipped", "from the backbone of the shipped model"),
+            "MobileNetV2 (Sandler et al., CVPR 2018) from the backbone of the shipped model, whose "
+            "attribution holds here too.",
+        ),
+        (
+            *("DenseNet121", "run:eagle", "from the model of `run:eagle`"),
+            "DenseNet121 (Huang et al., CVPR 2017) from the model of `run:eagle`, whose "
+            "attribution holds here too.",
+        ),
+    ],
+)
+def test_the_page_says_what_weights_it_started_from(
+    card: ModelCard, backbone: str, start: str, made: str, credit: str
+) -> None:
+    recipe = card.recipe | {"backbone": backbone, "start": start}
+    lines = cards.to_markdown(dataclasses.replace(card, recipe=recipe)).splitlines()
+    assert f"- Backbone: {credit}" in lines
+    assert any(line.startswith(f"- Recipe `seed`, {made}, 20 epochs") for line in lines)
+
+
+def test_every_backbone_has_its_credit() -> None:
+    assert set(cards.BACKBONE_CREDITS) == set(BACKBONES)
+
+
+def test_the_page_of_the_shipped_model_is_that_of_its_card(predictor: Predictor) -> None:
+    model = predictor.bundle
+    assert (model.folder / bundle.README).read_text() == cards.to_markdown(model.card)
 
 
 @pytest.fixture
