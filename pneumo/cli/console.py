@@ -43,7 +43,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--model",
         default=bundle.DEFAULT_MODEL,
         metavar="NAME",
-        help=f"a shipped model, a finished run, or a bundle's folder (default: "
+        help=f"a shipped model, a run that has a model, or a bundle's folder (default: "
         f"{bundle.DEFAULT_MODEL})",
     )
 

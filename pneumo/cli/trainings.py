@@ -243,7 +243,7 @@ def runs_delete(options: argparse.Namespace, installation: Settings) -> int:
 
 
 def runs_compare(options: argparse.Namespace, installation: Settings) -> int:
-    """Two finished runs: what their recipes differ in, and a paired test of their answers."""
+    """Two runs with models: what their recipes differ in, and a paired test of their answers."""
     first, second = (runs.find(installation, name) for name in (options.first, options.second))
     differences = recipe.differences(first.recipe, second.recipe)
     result = runs.compare(first, second)

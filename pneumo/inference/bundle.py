@@ -136,7 +136,7 @@ def check_target(folder: Path) -> None:
 
 
 def folders(settings: Settings) -> dict[str, Path]:
-    """Every bundle by name: shipped ones first, then finished runs, newest first."""
+    """Every bundle by name: shipped ones first, then those of runs, newest first."""
     shipped = sorted(
         (path.parent for path in settings.shipped_models.glob(f"*/{CARD}")),
         key=lambda folder: (folder.name != DEFAULT_MODEL, folder.name),
