@@ -1,20 +1,24 @@
 """Compare trained models, measure them on a split, read their cards."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
+from pages.parts import work
 from pages.parts.datasets import require_dataset, switcher
 from pages.parts.frame import escape, header, require_frame
 from pages.parts.models import load_predictor, model_folders, point_name, read_bundle
 from pages.parts.models_result import show_result
 from pneumo import settings
+from pneumo.audit import record
 from pneumo.datasets import sources
 from pneumo.evaluation.interval import Interval
 from pneumo.evaluation.operating_point import OperatingPoint
 from pneumo.inference import bundle, card
 from pneumo.inference.bundle import Bundle
+from pneumo.inference.opinions import Cancelled
 from pneumo.inference.scoring import Evaluation, evaluate, require_unseen, rows_of_split
 
 require_frame()
@@ -167,45 +171,47 @@ def measure(model: Bundle) -> None:
             help="Validation: a share of the patients of train. A model that was trained on this "
             "data set has not learned from them.",
         )
-        wanted = st.button("Measure", type="primary", icon=":material/straighten:", key="measure")
-    results: dict[tuple[str | Path | None, ...], Evaluation]
-    results = st.session_state.setdefault("results", {})
-    address = (model.digest, dataset.root, split, catalog.attrs.get("resplit"))
-    if wanted:
-        try:
-            results[address] = run(model, dataset, catalog, split)
-        except ValueError as problem:
-            st.error(escape(str(problem)))
+        name = f"measure {model.digest} {dataset.root} {split} {record.fingerprint(catalog)}"
+        st.button(
+            "Measure",
+            type="primary",
+            icon=":material/straighten:",
+            key="measure",
+            on_click=begin,
+            args=(name, model, dataset, catalog, split),
+            help="It goes on when you leave this page.",
+        )
     if dataset.synthetic != model.card.data["synthetic"]:
         st.caption(
             ":material/science: Synthetic films and patients' films are different worlds: a model "
             "of the one is no good measure of, or on, the other."
         )
-    if address in results:
-        show_result(results[address], dataset, here.image_limits)
+    if work.follow(name, doing="Predicting", unit="films", kept=False):
+        return
+    measured = work.last(name)
+    if measured is not None and isinstance(measured.result, Evaluation):
+        show_result(measured.result, dataset, here.image_limits)
         st.caption("The same from the command line:")
         st.code(model.card.evaluation_command(split).replace("DIR", f'"{dataset.root}"'))
 
 
-def run(model: Bundle, dataset: sources.Dataset, catalog: pd.DataFrame, split: str) -> Evaluation:
-    """Predict every film of the split, with progress."""
-    images = rows_of_split(catalog, split, model.card)
-    require_unseen(images, dataset.root, model, limits=here.image_limits)
-    bar = st.progress(0.0, text="Predicting")
+def begin(
+    name: str, model: Bundle, dataset: sources.Dataset, catalog: pd.DataFrame, split: str
+) -> None:
+    """Predict every film of the split, unless somebody does so already."""
+    predictor, limits = load_predictor(model.folder), here.image_limits
 
-    def show(done: int, total: int) -> None:
-        bar.progress(done / total, text=f"{done:,} of {total:,} films")
+    def task(progress: work.Report, cancelled: Callable[[], bool]) -> Evaluation:
+        def report(done: int, total: int) -> None:
+            if cancelled():
+                raise Cancelled
+            progress(done, total)
 
-    try:
-        return evaluate(
-            load_predictor(model.folder),
-            images,
-            dataset.root,
-            limits=here.image_limits,
-            progress=show,
-        )
-    finally:
-        bar.empty()
+        images = rows_of_split(catalog, split, model.card)
+        require_unseen(images, dataset.root, model, limits=limits)
+        return evaluate(predictor, images, dataset.root, limits=limits, progress=report)
+
+    work.begin(name, task)
 
 
 # The page -------------------------------------------------------------------------------

@@ -38,12 +38,14 @@ class Work:
         cancelled: whether somebody asked for an end.
         problem: what went wrong, once it is over; "" when nothing did.
         stage: what it is doing and the unit of that; "" where it did not say.
+        result: what the task returned, once it is over.
     """
 
     def __init__(self, task: Task) -> None:
         self.cancelled = False
         self.problem = ""
         self.stage = "", ""
+        self.result: object = None
         # Moment and amount of the first report of a stage.
         self._begun: tuple[float, int] | None = None
         self._done, self._total = 0, 0
@@ -73,7 +75,7 @@ class Work:
     def _run(self, task: Task) -> None:
         self.problem = "It ended unexpectedly. The server's log says why."
         try:
-            task(self._report, lambda: self.cancelled)
+            self.result = task(self._report, lambda: self.cancelled)
         except Cancelled:
             pass
         except (BundleError, OSError, ValueError) as error:
@@ -100,7 +102,7 @@ def last(name: str) -> Work | None:
     return _works().get(name)
 
 
-def follow(name: str, *, doing: str, unit: str) -> bool:
+def follow(name: str, *, doing: str, unit: str, kept: bool = True) -> bool:
     """How far the work of this name is, and a button that ends it.
 
     The page is drawn anew when it is over. What went wrong with the last is said.
@@ -108,6 +110,7 @@ def follow(name: str, *, doing: str, unit: str) -> bool:
     Args:
         doing: what is being done, for people, where the work does not say so itself.
         unit: of the progress, likewise.
+        kept: whether what is done when somebody ends it need not be done again.
 
     Returns: whether it is under way.
     """
@@ -118,11 +121,11 @@ def follow(name: str, *, doing: str, unit: str) -> bool:
         if work.problem:
             st.error(escape(work.problem), icon=":material/error:")
         return False
-    st.fragment(_follow, run_every=0.5)(work, doing=doing, unit=unit)
+    st.fragment(_follow, run_every=0.5)(work, doing=doing, unit=unit, kept=kept)
     return True
 
 
-def _follow(work: Work, *, doing: str, unit: str) -> None:
+def _follow(work: Work, *, doing: str, unit: str, kept: bool) -> None:
     progress = work.progress
     if progress.ended:
         st.rerun()
@@ -140,7 +143,7 @@ def _follow(work: Work, *, doing: str, unit: str) -> None:
             key="cancel-work",
             on_click=work.cancel,
             disabled=work.cancelled,
-            help="What is done is kept.",
+            help="What is done is kept." if kept else None,
         )
 
 

@@ -2,16 +2,19 @@
 
 import dataclasses
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.parts import work
 from pneumo.datasets import sources
 from pneumo.datasets.sources import Source
-from pneumo.evaluation.metrics import Metrics
-from pneumo.inference import bundle
+from pneumo.inference import bundle, scoring
+from pneumo.inference.scoring import Evaluation
 from pneumo.settings import REPOSITORY, Settings
 from tests.app.conftest import words
 from tests.conftest import Training
@@ -21,8 +24,9 @@ OpenPage = Callable[..., AppTest]
 
 @pytest.fixture(autouse=True)
 def small_set(installation: Settings, sample_root: Path) -> None:
-    """The small sample set is the chosen one."""
+    """The small sample set is the chosen one, and nothing has been measured on it."""
     sources.choose(Source(kind="folder", folder=sample_root), installation)
+    work._works.clear()
 
 
 def test_the_shipped_model_is_listed_with_its_card(open_page: OpenPage) -> None:
@@ -36,25 +40,83 @@ def test_the_shipped_model_is_listed_with_its_card(open_page: OpenPage) -> None:
     assert "doi:10.1016/j.cell.2018.02.010" in words(page)
 
 
-def test_measuring_shows_figures_with_intervals_and_the_command(open_page: OpenPage) -> None:
-    page = open_page("models")
+def measure(page: AppTest) -> None:
+    """Have the shipped model measured on the test films, and wait for it."""
     page.segmented_control(key="split").set_value("test").run()
     page.button(key="measure").click().run()
+    for _ in range(600):
+        if "cancel-work" not in {button.key for button in page.button}:
+            break
+        time.sleep(0.1)
+        page.run()
     assert not page.exception
+
+
+def test_measuring_shows_figures_with_intervals_and_the_command(open_page: OpenPage) -> None:
+    page = open_page("models")
+    measure(page)
     figures = {metric.label: metric for metric in page.metric}
     assert set(figures) >= {"AUC", "Accuracy", "Sensitivity", "Specificity", "Loss"}
     low, _, high = figures["Accuracy"].delta.partition(" to ")
     assert float(low) <= float(figures["Accuracy"].value) <= float(high)
     assert "--split test" in page.code[0].value
     assert len(page.get("plotly_chart")) == 4
-    brier = metrics_of(page).brier_score
-    assert figures["Brier score"].value == f"{brier:.3f}"
+    (measured,) = work._works().values()
+    assert isinstance(measured.result, Evaluation)
+    assert figures["Brier score"].value == f"{measured.result.metrics.brier_score:.3f}"
     assert "60 % of whose films are pneumonia" in words(page)  # 12 of 20
 
 
-def metrics_of(page: AppTest) -> Metrics:
-    (result,) = page.session_state["results"].values()
-    return result.metrics
+def test_figures_stay_until_the_films_are_others(
+    open_page: OpenPage, sample_root: Path, installation: Settings, tmp_path: Path
+) -> None:
+    root = shutil.copytree(sample_root, tmp_path / "films")
+    sources.choose(Source(kind="folder", folder=root), installation)
+    measure(open_page("models"))
+    page = open_page("models")  # again, or by somebody else
+    page.segmented_control(key="split").set_value("test").run()
+    assert "AUC" in {metric.label for metric in page.metric}
+    min(root.glob("test/NORMAL/*.jpeg")).unlink()
+    page.button(key="read-again").click().run()
+    assert not page.exception and not page.metric
+
+
+def test_measuring_goes_on_until_it_is_cancelled(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    def endless(*rest: object, progress: Callable[[int, int], None], **options: object) -> None:
+        while True:
+            progress(3, 17)
+            asked.set()
+            time.sleep(0.01)
+
+    monkeypatch.setattr(scoring, "evaluate", endless)
+    page = open_page("models")
+    page.button(key="measure").click().run()
+    assert asked.wait(30)
+    page = open_page("models")  # left and opened again
+    (bar,) = page.get("progress")
+    assert bar.proto.text.startswith("Predicting: 3 of 17 films")
+    page.button(key="cancel-work").click().run()
+    (cancelled,) = work._works().values()
+    cancelled.wait(30)
+    page.run()
+    assert not page.exception and not page.metric and not page.error
+    assert not page.get("progress")
+
+
+def test_films_that_a_model_has_learned_from_are_no_measure(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*rest: object, **options: object) -> None:
+        raise ValueError("A model must be measured on films that it has not learned from.")
+
+    monkeypatch.setattr(scoring, "require_unseen", refuse)
+    page = open_page("models")
+    measure(page)
+    assert "must be measured on films" in page.error[0].value and not page.metric
 
 
 def test_no_film_makes_a_model_certain() -> None:

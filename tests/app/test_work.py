@@ -14,14 +14,16 @@ Asked = Callable[[], bool]
 def test_progress_while_it_goes_on_and_after() -> None:
     reported, go_on = threading.Event(), threading.Event()
 
-    def task(report: Report, cancelled: Asked) -> None:
+    def task(report: Report, cancelled: Asked) -> str:
         report(3, 10)
         report(4, 10)
         reported.set()
         go_on.wait(30)
         report(10, 10)
+        return "the answer"
 
     work = Work(task)
+    assert work.result is None
     assert reported.wait(30)
     progress = work.progress
     assert (progress.done, progress.total, progress.ended) == (4, 10, False)
@@ -31,7 +33,7 @@ def test_progress_while_it_goes_on_and_after() -> None:
     work.wait(30)
     progress = work.progress
     assert (progress.done, progress.seconds_left, progress.ended) == (10, None, True)
-    assert work.problem == ""
+    assert (work.problem, work.result) == ("", "the answer")
 
 
 def test_each_stage_has_its_own_pace() -> None:
