@@ -14,11 +14,11 @@ from pages.parts.models_result import show_result
 from pneumo import settings
 from pneumo.audit import record
 from pneumo.datasets import sources
+from pneumo.datasets.film_store import Cancelled
 from pneumo.evaluation.interval import Interval
 from pneumo.evaluation.operating_point import OperatingPoint
 from pneumo.inference import bundle, card
 from pneumo.inference.bundle import Bundle
-from pneumo.inference.opinions import Cancelled
 from pneumo.inference.scoring import Evaluation, evaluate, require_unseen, rows_of_split
 
 require_frame()
