@@ -17,7 +17,7 @@ from pages.parts.predict_report import offer_batch_report
 from pneumo.inference import records
 from pneumo.inference.batch import Answer, Batch, Question, Reading
 from pneumo.inference.bundle import Bundle
-from pneumo.inference.predictor import Predictor, told
+from pneumo.inference.predictor import Predictor, stated
 from pneumo.inference.records import Labelled
 from pneumo.settings import ImageLimits
 
@@ -292,7 +292,7 @@ def _row(labelled: Labelled) -> dict[str, object]:
         "Film": f"data:image/jpeg;base64,{thumbnail}" if thumbnail else None,
         "File": answer.question.name,
         "Verdict": _kinds(labelled)[0],
-        "Probability": None if answer.prediction is None else told(answer.prediction.probability),
+        "Probability": None if answer.prediction is None else stated(answer.prediction.probability),
         "Label": "" if labelled.label is None else class_name(labelled.label),
         "Remarks": " ".join(records.remarks(answer)),
     }

@@ -48,7 +48,7 @@ def probability_scale(
                 "line": {"color": "#FFFFFF", "width": 2},
             },
             "cliponaxis": False,
-            "customdata": _told([probability]),
+            "customdata": _stated([probability]),
             "hovertemplate": "Probability of pneumonia %{customdata:.2%}<extra></extra>",
         },
     ]
@@ -103,7 +103,7 @@ def stability(
             "line": {"color": "#FFFFFF", "width": 1.5},
         },
         "cliponaxis": False,
-        "customdata": _told(list(rows.values())),
+        "customdata": _stated(list(rows.values())),
         "hovertemplate": "%{y}: %{customdata:.2%}<extra></extra>",
     }
     layout = _layout_of_probabilities(height=32 + 21 * len(rows))
@@ -118,8 +118,8 @@ def stability(
     return go.Figure([marks], layout)
 
 
-def _told(probabilities: Sequence[float]) -> list[float]:
-    """Probabilities in words: no film makes a model certain."""
+def _stated(probabilities: Sequence[float]) -> list[float]:
+    """Probabilities as people read them: no film makes a model certain."""
     return np.clip(probabilities, 0.0001, 0.9999).tolist()
 
 

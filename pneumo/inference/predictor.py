@@ -150,14 +150,14 @@ class Prediction:
         return f"If it is pneumonia: {', '.join(shares)}."
 
 
-def told(probability: float) -> float:
-    """A probability as people are told it: no film makes a model certain."""
+def stated(probability: float) -> float:
+    """A probability as people read it: no film makes a model certain."""
     return min(max(probability, 0.0001), 0.9999)
 
 
 def two_decimals(probability: float) -> str:
     """A probability in percent."""
-    return f"{100 * told(probability):.2f} %"
+    return f"{100 * stated(probability):.2f} %"
 
 
 def percent(share: float) -> str:
