@@ -163,7 +163,7 @@ def _look_through(
         st.session_state["chosen"] = order[0]
     if listed:
         _show_table(listed, with_labels=bool(dropped.labels), live=live)
-        later = " In the order of the answers; by urgency once they have all come." if live else ""
+        later = " As answers come; sorted by urgency when all are there." if live else ""
         st.caption(f":material/stethoscope: **Decision support, not a diagnosis.**{later}")
     else:
         st.caption("None as yet." if live else "None.")

@@ -224,7 +224,7 @@ def test_a_row_keeps_its_place_until_all_answers_have_come(
     films = [film("a.png", 60), film("b.png", 10), film("c.png", 70), film("d.png", 90)]
     page.file_uploader[0].set_value(films).run()
     pool = page.session_state["batch"]._pool
-    later = "In the order of the answers; by urgency once they have all come."
+    later = "As answers come; sorted by urgency when all are there."
     for turns, rows in ((2, ["a.png", "b.png"]), (1, ["a.png", "b.png", "c.png"])):
         pool.work(turns)
         page.run()
