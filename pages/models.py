@@ -168,8 +168,8 @@ def measure(model: Bundle) -> None:
             required=True,
             format_func=SPLITS.__getitem__,
             key="split",
-            help="Validation: a share of the patients of train. A model that was trained on this "
-            "data set has not learned from them.",
+            help="Validation: a share of the patients of train. A training on this data set has "
+            "not learned from them.",
         )
         name = f"measure {model.digest} {dataset.root} {split} {record.fingerprint(catalog)}"
         st.button(

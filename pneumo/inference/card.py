@@ -72,7 +72,7 @@ class ModelCard:
         image_size: side of the network's input, in pixels.
         calibration: from logit to probability, for a film that may as well be of either class.
         operating_points: by name; "balanced" is the default.
-        measurements: figures on data the weights did not learn from.
+        measurements: figures on data that this training did not learn from.
         validation_flagged: share of the validation films that the gate calls foreign.
         validation_seen: share of the validation films that the starting weights are known to have
             learned from.

@@ -46,8 +46,9 @@ class Evaluation:
 def rows_of_split(catalog: pd.DataFrame, split: str, card: ModelCard) -> pd.DataFrame:
     """The rows of one split of a data set.
 
-    "validation" is carved out of `train` as it was for this model, so that none of its films
-    has trained it when the data set is the one that it was trained on.
+    "validation" is carved out of `train` as it was for this model, so that its training has
+    learned from none of its films when the data set is the same. Its starting weights may have:
+    see `ModelCard.validation_seen`.
 
     Raises:
         ValueError: the data set has no such split.

@@ -302,7 +302,7 @@ def _read_state(path: Path, inode: int, modified: int) -> RunState:
         state = RunState(**json.loads(path.read_text()))
         if state.status not in get_args(Status):
             raise ValueError(f"unknown status {state.status!r}")
-    except (TypeError, ValueError) as error:  # a lost disk, or another release
+    except (TypeError, ValueError) as error:  # damaged, or of another release
         message = (
             f"{path} cannot be read as the state of a run ({error}). Resume or delete the run."
         )
