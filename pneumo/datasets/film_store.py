@@ -95,7 +95,7 @@ def complete(
         look: makes of the path of a film its row in each store; called from several threads.
         progress: called from this thread with the films that are known and their number.
         cancelled: asked after each film.
-        threads: for each core one and some, if None.
+        threads: that look at once; None leaves it to the executor.
 
     Returns: of each store the table of the films in it, a row a digest.
 
