@@ -121,6 +121,8 @@ def offer_all_films() -> None:
 
 # The page -------------------------------------------------------------------------------
 
+if st.session_state.pop("page-left", ""):
+    address.come_back()
 address.catch_up()
 with header("Browse"), st.container(horizontal=True, gap="small", width="content"):
     choose_blinding()
@@ -137,7 +139,12 @@ if dataset.synthetic:
 view = address.one_of("view", views()) or "films"
 film = address.value("film") or ""
 opened = find_films(catalog, [film] if film else [])
-follow_scroll(film=film, within=view)
+follow_scroll(
+    film=film,
+    within=view,
+    page=address.number("page", default=1),
+    finding=address.value("finding") or "",
+)
 if opened.empty:
     if film:
         report_missing_film(film)

@@ -119,10 +119,16 @@ def catch_up() -> None:
     sends at the heels of a click, such as one that also ends a search, would undo what that said.
     What it sends later counts: it has heard, or somebody went back.
     """
-    if st.session_state.pop("address-is-new", False):
-        return  # said for this very run: the browser cannot know
-    if not _say_again(within=AT_ONCE):
+    is_new = st.session_state.pop("address-is-new", False)  # in this run: the browser cannot know
+    if not is_new and not _say_again(within=AT_ONCE):
         st.session_state.pop("address-left", None)
+    st.session_state["address-kept"] = _everything()
+
+
+def come_back() -> None:
+    """From another page: say what was said when this one was left, unless a link says otherwise."""
+    if not _everything():
+        put(**st.session_state.get("address-kept", {}))
 
 
 def _say_again(*, within: float) -> bool:
@@ -165,12 +171,13 @@ def reset() -> None:
 
 
 def blind() -> None:
-    """Hide labels, also those of films that the address names already."""
+    """Hide labels, also those of films that the address names, and take back what tells them."""
     aliases: dict[str, list[str]] = {
         name: [alias(it) if "/" in it else it for it in st.query_params.get_all(name)]
         for name in ("film", "compare", "marked")
     }
-    put(shown="Film", page=None, **aliases)
+    told = {it: None for it in (*FILTERS, *QUANTITIES, "sort", "down") if it != "split"}
+    put(shown="Film", page=None, **aliases, **told)
 
 
 def forget() -> None:

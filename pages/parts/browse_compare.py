@@ -52,9 +52,11 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
         try:
             pixels = read_film(root, film).pixels
             if predictor is not None and shows_opinion(film):
-                prediction = opinion_of(predictor, root, film).prediction
+                opinion = opinion_of(predictor, root, film)
+                prediction = opinion.prediction
                 heat_map = prediction.evidence_for(prediction.verdict)
-                verdicts[film["path"]] = headline(prediction)
+                learned = "  \nThe model has learned from this very film." * opinion.learned
+                verdicts[film["path"]] = headline(prediction) + learned
         except radiograph.UnreadableRadiograph as unreadable:
             st.warning(
                 f"{escape(name_of(film))} cannot be shown. {escape(str(unreadable))}",

@@ -159,11 +159,11 @@ def _facts(film: pd.Series, known: pd.Series) -> None:
     rows = {
         "Pixels": f"{film['width']:,} × {film['height']:,}",
         "Width to height": f"{known['ratio']:.2f}",
-        "File": f"{known['format']}, {film['bytes'] / 1024:,.0f} KiB",
-        "Digest": film["digest"],
     }
-    if shows_label(film):
-        rows = {"Patient": film["patient"], **rows, "Folder": known["folder"]}
+    if shows_label(film):  # the length of the file alone nearly tells it
+        file = f"{known['format']}, {film['bytes'] / 1024:,.0f} KiB"
+        about = {"File": file, "Folder": known["folder"], "Digest": film["digest"]}
+        rows = {"Patient": film["patient"], **rows, **about}
     if "brightness" in known:
         rows["Mean grey level"] = QUANTITIES["brightness"].describe(known["brightness"])
     hidden = () if shows_opinion(film) else OF_MODEL

@@ -28,6 +28,9 @@ ORDERS = {"": "In the data set's order", "name": "File name", "person": "Patient
 }
 """What films can be sorted by, by the name of the fact; "" for the order of the catalogue."""
 
+ORDER_WORDS = dict.fromkeys(("name", "person"), ("A to Z", "Z to A"))
+"""What both directions are called where they are not small and large."""
+
 
 def choose_films(catalog: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """The films that the address asks for, in its order, and the controls that change it.
@@ -36,8 +39,11 @@ def choose_films(catalog: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
         known: the facts of all films of the catalogue.
     """
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
-        for label, name in (("Split", "split"), ("Class", "label"), ("Cause", "subtype")):
-            _pick(label, name, _options(name, catalog, known))
+        _pick("Split", "split", _options("split", catalog, known))
+        if address.is_blinded():
+            return chosen_films(catalog, known)
+        _pick("Class", "label", _options("label", catalog, known))
+        _pick("Cause", "subtype", _options("subtype", catalog, known))
         st.session_state["search"] = address.value("search") or ""
         st.text_input(
             "Search",
@@ -59,8 +65,11 @@ def choose_films(catalog: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen_films(catalog: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """The films that the address asks for, in its order."""
+    """The films that the address asks for, in its order; by split alone for who is blinded."""
     chosen = {name: address.one_of(name, _options(name, catalog, known)) for name in CHOICES}
+    if address.is_blinded():
+        films = gallery.select(catalog, split=chosen["split"])
+        return gallery.shuffle(films, seed=draw())
     films = gallery.select(
         catalog,
         split=chosen["split"],
@@ -106,13 +115,16 @@ def order() -> tuple[str, bool]:
 
 def draw() -> int:
     """The seed of the random draw that is shown; 0 where films are in order."""
-    # Whoever is blinded is not shown the data set's own order: it tells the class.
-    return address.number("draw") or int(address.is_blinded() and not order()[0])
+    # Whoever is blinded is shown no order: that of the data set, and most others, tell the class.
+    return address.number("draw") or int(address.is_blinded())
 
 
 def choose_order(known: pd.DataFrame) -> None:
     """Controls for the order of the films, or for a random draw of each class."""
     drawn = draw()
+    if address.is_blinded():
+        _offer_others(drawn)
+        return
     by, descending = order()
     # What is the same for all films is no order.
     offered = [it for it in ORDERS if not it or (it in known and known[it].min() < known[it].max())]
@@ -130,13 +142,25 @@ def choose_order(known: pd.DataFrame) -> None:
     )
     if by and by in offered and not drawn:
         st.button(
-            "Largest first" if descending else "Smallest first",
+            ORDER_WORDS.get(by, ("Smallest first", "Largest first"))[descending],
             icon=":material/arrow_downward:" if descending else ":material/arrow_upward:",
             key="down",
             on_click=address.put_filter,
             kwargs={"down": None if descending else "1"},
             help="Turns the order round.",
         )
+    _offer_others(drawn)
+    if drawn:
+        st.button(
+            "In order",
+            icon=":material/undo:",
+            key="in-order",
+            on_click=address.put_filter,
+            kwargs={"draw": None},
+        )
+
+
+def _offer_others(drawn: int) -> None:
     st.button(
         "Show others",
         icon=":material/shuffle:",
@@ -145,14 +169,6 @@ def choose_order(known: pd.DataFrame) -> None:
         kwargs={"draw": str(drawn + 1)},
         help="A random draw of each class, in turn. The address remembers which.",
     )
-    if drawn and not address.is_blinded():
-        st.button(
-            "In order",
-            icon=":material/undo:",
-            key="in-order",
-            on_click=address.put_filter,
-            kwargs={"draw": None},
-        )
 
 
 def _sort() -> None:
@@ -207,12 +223,10 @@ def _more_filters(catalog: pd.DataFrame, known: pd.DataFrame) -> None:
         for name, quantity in QUANTITIES.items():
             if name in known:
                 _extent_slider(name, quantity, known[name])
-    missing = [QUANTITIES[it].title.lower() for it in ("brightness", "error") if it not in known]
-    if missing:
-        st.caption(
-            f"For {' and '.join(missing)}, have the pictures measured (Charts) or the model "
-            "asked about all films."
-        )
+    if "brightness" not in known:
+        st.caption("Mean grey levels are known once the pictures have been measured: see Charts.")
+    if "error" not in known:
+        st.caption("Probabilities and errors are known once the model was asked about all films.")
 
 
 def _unchanged(option: str | None) -> str | None:
@@ -286,14 +300,14 @@ def _chip(name: str, catalog: pd.DataFrame, known: pd.DataFrame) -> str:
         if extent is None:
             return ""
         quantity = QUANTITIES[name]
-        text = f"{quantity.title} {quantity.describe_range(*extent)}"
-        return text if name in known else f"{text}: not known yet"
+        text = f"{quantity.title}: {quantity.describe_range(*extent)}"
+        return text if name in known else f"{text}, not known yet"
     if name not in CHOICES:
         said = address.value(name)
-        return f"{name.capitalize()} {said}" if said else ""
+        return f"{name.capitalize()}: {said}" if said else ""
     chosen = address.one_of(name, _options(name, catalog, known))
     if chosen is None:
         return ""
     if name != "flag":
-        return f"{name.capitalize()} {chosen}"
-    return FLAGS[chosen] if chosen in known else f"{FLAGS[chosen]}: not known yet"
+        return f"{name.capitalize()}: {chosen}"
+    return FLAGS[chosen] if chosen in known else f"{FLAGS[chosen]}, not known yet"

@@ -32,9 +32,12 @@ def show_grid(root: Path, films: pd.DataFrame, known: pd.DataFrame) -> None:
         st.markdown(f"**{len(films):,}** {'film' if len(films) == 1 else 'films'}", width="content")
         choose_order(known)
         size = _choose_size()
-        number = choose_page(pages_of(len(films), each=PAGE))
+        pages = pages_of(len(films), each=PAGE)
+        number = choose_page(pages)
     page = films.iloc[(number - 1) * PAGE : number * PAGE]
     cards(root, page, key="films", size=size, notes=_notes(page, known), pickable=True)
+    if pages > 1:
+        choose_page(pages, key="page-below")
 
 
 def show_classes(root: Path, films: pd.DataFrame, known: pd.DataFrame) -> None:
@@ -44,7 +47,8 @@ def show_classes(root: Path, films: pd.DataFrame, known: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
         choose_order(known)
         size = _choose_size()
-        number = choose_page(pages_of(max(map(len, of_class.values())), each=each))
+        pages = pages_of(max(map(len, of_class.values())), each=each)
+        number = choose_page(pages)
     columns, width = SIZES[size]
     sides = st.grid(2, min_column_width=150, gap="medium", key="classes")
     for label, shown in of_class.items():
@@ -62,6 +66,8 @@ def show_classes(root: Path, films: pd.DataFrame, known: pd.DataFrame) -> None:
                 notes=_notes(page, known),
                 pickable=True,
             )
+    if pages > 1:
+        choose_page(pages, key="page-below")
 
 
 def cards(
@@ -162,18 +168,21 @@ def _choose_size() -> str:
     return size
 
 
-def choose_page(pages: int) -> int:
-    """Which of so many pages is shown."""
+def choose_page(pages: int, *, key: str = "page") -> int:
+    """Which of so many pages is shown.
+
+    Args:
+        key: of the control; another where it stands a second time.
+    """
     number = min(max(address.number("page", default=1), 1), pages)
-    st.session_state["page"] = number
-    st.pagination(
-        pages,
-        key="page",
-        width="stretch",
-        on_change=address.take,
-        args=("page", lambda chosen: None if chosen == 1 else str(chosen)),
-    )
+    st.session_state[key] = number
+    st.pagination(pages, key=key, width="stretch", on_change=_turn, args=(key,))
     return number
+
+
+def _turn(key: str) -> None:
+    chosen = st.session_state[key]
+    address.put(page=None if chosen == 1 else str(chosen))
 
 
 def pages_of(films: int, *, each: int) -> int:

@@ -305,7 +305,10 @@ def _clear() -> None:
 
 def _show_outliers(root: Path, outliers: pd.DataFrame) -> None:
     """The films that lie farthest from the training films."""
-    st.caption(":material/gesture: Draw round points on the map, and their films are listed here.")
+    st.caption(
+        ":material/gesture: Draw round points on the map, or choose *Pan* above it and click one: "
+        "their films are listed here."
+    )
     st.markdown("**Farthest from the training films**")
     st.caption(
         f"Ringed on the map. By the gate's distance: {outliers['distance'].min():.1f} to "

@@ -1,5 +1,6 @@
 """Which model is asked about the films of a data set, and what it says of all of them."""
 
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -7,10 +8,12 @@ import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts import work
+from pages.parts.browse_blinding import shows_label, shows_opinion
 from pages.parts.browse_known import BY_IDENTITY
 from pages.parts.frame import escape
 from pages.parts.models import load_predictor, read_bundle
 from pneumo import settings
+from pneumo.datasets import facts
 from pneumo.inference import bundle, opinions
 from pneumo.inference.bundle import Bundle
 from pneumo.inference.opinions import Opinions
@@ -30,7 +33,7 @@ def opinions_of_model(catalog: pd.DataFrame, root: Path) -> Opinions | None:
         if model is None:
             return None
         name = f"opinions {model.digest} {root}"
-        if work.follow(name, doing=f"Asking {escape(model.card.name)}", unit="films"):
+        if work.follow(name, doing=f"Asking {escape(model.card.name)}", unit="different films"):
             return None
         known, _ = _cached(model, catalog, opinions.stamp(settings.load(), model))
         unread = 0 if known is None else int((known.table["problem"] != "").sum())
@@ -48,7 +51,29 @@ def opinions_of_model(catalog: pd.DataFrame, root: Path) -> Opinions | None:
                 help="Once for each film; then its probability, its errors and the map of the data "
                 "set are there at once. It goes on when you leave this page.",
             )
+        if known is not None and shows_label() and shows_opinion():
+            _show_outcome(known, catalog)
     return known
+
+
+def _show_outcome(known: Opinions, catalog: pd.DataFrame) -> None:
+    """How the model did, and the films that it did badly on, a click away."""
+    counts, *_ = _outcome(known, catalog)
+    st.caption(f"{escape(known.model)} on all {len(catalog):,} films:", width="content")
+    wrong = f"{counts[facts.MISSED]:,} missed, {counts[facts.FALSE_ALARM]:,} false alarms"
+    for flag, text in (
+        ("wrong", wrong),
+        ("unsure", f"{counts[facts.UNSURE]:,} unsure"),
+        ("scope", f"{counts[facts.OUT_OF_SCOPE]:,} out of scope"),
+    ):
+        st.button(
+            text,
+            type="tertiary",
+            key=f"outcome-{flag}",
+            on_click=address.put_filter,
+            kwargs={"flag": flag},
+            help=f"{facts.FLAGS[flag]}. Shows these films.",
+        )
 
 
 def model_of_address() -> Bundle | None:
@@ -107,6 +132,11 @@ def _choose_model() -> None:
 def _take_model(first: str) -> None:
     chosen = st.session_state["model-of-all"]
     address.put(model=None if chosen == first else chosen)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)
+def _outcome(known: Opinions, catalog: pd.DataFrame) -> tuple[Counter[str], Opinions, pd.DataFrame]:
+    return Counter(facts.answers(catalog["label"], known.table)), known, catalog
 
 
 @st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_IDENTITY)

@@ -46,9 +46,8 @@ def require_dataset() -> tuple[sources.Dataset, pd.DataFrame]:
 def choose(source: sources.Source) -> None:
     """Switch to a data set and read it anew."""
     sources.choose(source, settings.load())
-    known_catalogs().clear()
     st.session_state["switcher"] = False  # closes it
-    st.session_state["data-set-changed"] = True
+    _note_change()
 
 
 def read_again() -> None:
@@ -60,8 +59,13 @@ def read_again() -> None:
 def forget(source: sources.Source) -> None:
     """Take a folder or a ZIP file off the list."""
     sources.forget(source, settings.load())
+    _note_change()
+
+
+def _note_change() -> None:
     known_catalogs().clear()
     st.session_state["data-set-changed"] = True
+    st.session_state.pop("address-kept", None)  # what was looked for in another data set
 
 
 def switcher() -> bool:

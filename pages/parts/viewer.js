@@ -19,6 +19,9 @@ const DEFAULTS = {
   heat: true, opacity: 45, outline: 0, palette: "inferno",
   window: 256, level: 128, invert: false, flip: false,
 };
+// What a reader likes to see is remembered in this tab. What makes a film look otherwise than it is,
+// grey levels and sides, stays from film to film, but every page begins without.
+const REMEMBERED = ["layout", "divider", "heat", "opacity", "outline", "palette"];
 const HEAT_SIDE = 160; // samples a side of an upsampled heat map; smooth enough for any screen
 const STEP = 1.5; // of the zoom, for a key or a button
 const PATIENCE = 150; // milliseconds of rest before more detail is asked for
@@ -440,6 +443,7 @@ class Viewer {
     }
     const text = words.join(" · ");
     if (this.badge.value !== text) this.badge.value = text; // screen readers hear each change
+    this.badge.classList.toggle("altered", words.length > 1);
     this.element.classList.toggle("zoomed", view.zoom > 1);
   }
 
@@ -464,7 +468,7 @@ class Viewer {
 
   change(/** @type {Partial<typeof DEFAULTS>} */ settings) {
     Object.assign(this.settings, settings);
-    sessionStorage.setItem(this.memory, JSON.stringify(this.settings));
+    sessionStorage.setItem(this.memory, JSON.stringify(this.settings, REMEMBERED));
     this.arrange();
   }
 
@@ -731,7 +735,8 @@ function capitalised(/** @type {string} */ word) {
 /** The settings that a viewer had in this tab, as far as they still mean something. */
 function remembered(/** @type {string} */ memory) {
   const saved = JSON.parse(sessionStorage.getItem(memory) ?? "{}");
-  const known = Object.entries(saved).filter(([name, it]) => typeof it === typeof DEFAULTS[name]);
+  const known = Object.entries(saved).filter(([name, it]) =>
+    REMEMBERED.includes(name) && typeof it === typeof DEFAULTS[name]);
   return { ...DEFAULTS, ...Object.fromEntries(known) };
 }
 

@@ -265,8 +265,8 @@ def shortcuts(
             f"AUC {probe.roc_auc:.3f}",
             explanation=f"Median {probes.in_words(probe.quantity, probe.normal)} among NORMAL and "
             f"{probes.in_words(probe.quantity, probe.pneumonia)} among PNEUMONIA; 95 % interval of "
-            f"the AUC {probe.interval.low:.3f} to {probe.interval.high:.3f}. {family.why} The "
-            "films behind it are those of either class in which it is clearest, one of a patient.",
+            f"the AUC {probe.interval.low:.3f} to {probe.interval.high:.3f}. {family.why} Behind "
+            "it: of each class the films that show it most, one of a patient.",
             remedy=f"Train with the recipe `{recipe.name}`, which takes it away at random "
             f"(augmentations: {answer}), and see with `python -m pneumo evaluate --stress` what is "
             "left. Where there is a choice, take films of both classes from the same machines.",
@@ -316,7 +316,8 @@ def doubted_labels(
         count=len(rows),
         title=f"{_number(len(rows), 'film')} whose label is doubtful",
         explanation="A classifier that learnt from other patients is at least "
-        f"{100 * label_noise.CONFIDENT:.0f} % sure of the other label. It may be the label that is "
+        f"{100 * label_noise.CONFIDENT:.0f} % sure of the other label (the cross-check beside each "
+        "film, which is not the model's own opinion). It may be the label that is "
         f"wrong, or a film unlike the others. The features are those of `{source}`: a model that "
         "was trained on these films has learnt from their labels, and is no independent witness.",
         remedy="Show them to somebody who reads films. Correct or leave out what is wrong; the "
@@ -325,7 +326,7 @@ def doubted_labels(
         films=tuple(
             Film(
                 path=path,
-                note=f"{label}, by the others {100 * likely:.1f} % pneumonia",
+                note=f"{label}, cross-check {100 * likely:.1f} % pneumonia",
             )
             for (path, label), likely in zip(
                 _columns(rows, "label"), probability[places], strict=True

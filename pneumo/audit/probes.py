@@ -115,6 +115,9 @@ QUANTITIES = {
 SHARES = ("black", "white", "edge_black")
 """Quantities that are shares of pixels, from 0 to 1."""
 
+UNITS = {"bytes": " bytes", "pixels": " pixels"}
+"""Behind a value, where the name of the quantity does not say enough."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
@@ -259,8 +262,8 @@ def clustered_auc(
 
 
 def in_words(quantity: str, value: float) -> str:
-    """A value of a quantity with three digits that count, a share in percent."""
-    unit, value = (" %", 100 * value) if quantity in SHARES else ("", value)
+    """A value of a quantity with three digits that count and its unit, a share in percent."""
+    unit, value = (" %", 100 * value) if quantity in SHARES else (UNITS.get(quantity, ""), value)
     if 0 < abs(value) < 0.001:
         return f"below 0.001{unit}"
     return (f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}") + unit

@@ -71,7 +71,7 @@ FLAGS: Mapping[str, str] = {
     "audited": "Shows the same image as another, by the audit",
     "scope": "Outside what the model was trained on",
     "unsure": "The model is unsure",
-    "wrong": "The model disagrees with the label",
+    "wrong": "The model is sure, and disagrees with the label",
 }
 """What may be odd about a film, by the name of its column."""
 

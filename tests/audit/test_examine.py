@@ -129,8 +129,8 @@ def test_a_shortcut_by_size(root: Path, installation: Settings) -> None:
     assert size is not None
     assert size.severity == "serious" and "AUC 1.000" in size.title
     assert "blur 2" in size.remedy
-    assert size.films[0].note == "PNEUMONIA, 57,600"
-    assert size.films[-1].note == "NORMAL, 230,400"
+    assert size.films[0].note == "PNEUMONIA, 57,600 pixels"
+    assert size.films[-1].note == "NORMAL, 230,400 pixels"
 
 
 def test_a_small_validation_split(root: Path, installation: Settings) -> None:

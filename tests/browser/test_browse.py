@@ -150,9 +150,9 @@ def test_a_click_in_a_chart_filters(page: Page, server: str) -> None:
     expect(second).to_be_visible()
     second.click(force=True)
     expect(page).to_have_url(re.compile(r"series=2..2"))
-    expect(page.locator(".st-key-drop-series")).to_contain_text("Films of the patient 2")
+    expect(page.locator(".st-key-drop-series")).to_contain_text("Films of the patient: 2")
     page.reload()
-    expect(page.locator(".st-key-drop-series")).to_contain_text("Films of the patient 2")
+    expect(page.locator(".st-key-drop-series")).to_contain_text("Films of the patient: 2")
 
     page.locator(".st-key-reset button").click()
     expect(page.get_by_text("Of the 124 films that fit")).to_be_visible()
