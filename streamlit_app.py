@@ -94,8 +94,8 @@ st.html(PARTS / "theme.html", unsafe_allow_javascript=True)
 st.html(PARTS / "cards.css")
 st.html(PARTS / "browse.css")
 st.session_state["framed"] = True
-if st.session_state.get("page") != page.url_path:
-    st.session_state["page-left"] = st.session_state.get("page", "")
-    st.session_state["page"] = page.url_path
+if st.session_state.get("page-shown") != page.url_path:
+    st.session_state["page-left"] = st.session_state.get("page-shown", "")
+    st.session_state["page-shown"] = page.url_path
 announce_ends()
 page.run()

@@ -260,6 +260,21 @@ def test_a_blinded_reader_sees_films_in_an_order_that_tells_nothing(sample: Path
     assert shown.count("NORMAL") == shown.count("PNEUMONIA") == 12
     assert shown not in (sorted(shown), sorted(shown, reverse=True))
     assert "in-order" not in {button.key for button in app.button}
+    # What the address says of order and class is of no use, and no control offers it.
+    same = open_browse(shown="Film", sort="name", label="Normal", kibibytes="0..1")
+    assert films(same) == films(app)
+    assert {it.key for it in same.button_group} == {"view", "split", "size"}
+    assert not same.selectbox
+
+
+def test_what_tells_the_class_is_taken_back_where_labels_are_hidden(sample: Path) -> None:
+    app = open_browse(split="Test", label="Normal", sort="kibibytes", search="IM", flag="small")
+    app.radio(key="shown").set_value("film").run()
+    assert not app.exception
+    assert set(app.query_params) == {"split", "shown"}
+    film = min((sample / "test" / "NORMAL").iterdir())
+    app = open_browse(shown="Film", film=f"test/NORMAL/{film.name}")
+    assert not any("KiB" in caption.value for caption in app.caption)
 
 
 def test_a_key_pressed_twice_goes_two_films_on(
@@ -601,6 +616,26 @@ def test_a_link_is_followed_though_the_data_set_was_switched_elsewhere(
     app.switch_page("pages/browse.py").run()
     assert not app.exception
     assert app.query_params["film"] == f"test/NORMAL/{film.name}"
+
+
+def test_browse_is_found_as_it_was_left(folder: Path, sample: Path) -> None:
+    def come_back() -> None:
+        app.query_params.clear()
+        app.session_state["page-left"] = "models"  # which the frame would say
+        app.switch_page("pages/browse.py").run()
+        assert not app.exception
+
+    app = open_browse(label="Normal", sort="name")
+    app.switch_page("pages/models.py").run()
+    come_back()
+    assert set(app.query_params) == {"label", "sort"}
+    assert len(films(app)) == 3
+    # Of another data set nothing was looked for.
+    app.switch_page("pages/models.py").run()
+    app.button(key="choose-sample").click().run()
+    come_back()
+    assert not set(app.query_params)
+    assert len(films(app)) == 24
 
 
 def test_files_that_are_no_images_are_listed(folder: Path) -> None:

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from pages.parts import work
 from pages.parts.frame import film_name
 from pneumo.datasets import catalog as catalogs
-from pneumo.datasets import sources
+from pneumo.datasets import facts, sources
 from pneumo.inference import bundle, film_map, opinions
 from pneumo.inference.predictor import Predictor
 from pneumo.settings import Settings
@@ -77,6 +77,20 @@ def test_a_map_that_is_kept_is_there_at_once(
     page = open_page("browse", view="map", colour="Verdict")
     assert len(page.get("plotly_chart")) == 1
     assert not [it for it in page.button if it.key == "ask-all"]
+
+
+def test_what_the_model_got_wrong_is_a_click_away(
+    open_page: Open, answered: opinions.Opinions, catalog: pd.DataFrame
+) -> None:
+    groups = facts.answers(catalog["label"], answered.table).value_counts()
+    page = open_page("browse")
+    unsure = page.button(key="outcome-unsure")
+    assert unsure.label == f"{groups['Unsure']:,} unsure"
+    unsure.click().run()
+    assert page.query_params["flag"] == "unsure"
+    assert f"**{groups['Unsure']:,}** film" in words(page)
+    page = open_page("browse", shown="Film")
+    assert "outcome-unsure" not in {it.key for it in page.button}
 
 
 def test_selected_films_are_listed_the_most_wrong_first(

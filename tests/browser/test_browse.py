@@ -176,11 +176,26 @@ def test_a_page_turn_is_remembered(page: Page, server: str) -> None:
     page.goto(f"{server}/browse")
     first = page.locator(".st-key-card-films-0 img")
     before = first.get_attribute("alt") or ""
-    page.locator(".st-key-page").get_by_text("2", exact=True).click()
+    below = page.locator(".st-key-page-below")
+    below.scroll_into_view_if_needed()
+    expect(page.locator(".st-key-toolbar")).not_to_be_in_viewport()
+    below.get_by_text("2", exact=True).click()
     expect(first).not_to_have_attribute("alt", before)
+    expect(page.locator(".st-key-toolbar")).to_be_in_viewport()  # another page from its first film
     after = first.get_attribute("alt") or ""
     page.reload()
     expect(first).to_have_attribute("alt", after)
+
+
+def test_browse_is_found_as_it_was_left(page: Page, server: str) -> None:
+    page.goto(f"{server}/browse?split=Test&label=Normal")
+    cards = page.locator("[class*=st-key-open-films-]")
+    expect(cards).to_have_count(8)
+    page.get_by_role("link", name="Models").click()
+    expect(page.locator("h1")).to_have_text("Models")
+    page.get_by_role("link", name="Browse").click()
+    expect(cards).to_have_count(8)
+    expect(page).to_have_url(re.compile(r"browse\?split=Test&label=Normal"))
 
 
 def test_nothing_is_cut_off_on_a_telephone(page: Page, server: str) -> None:
