@@ -65,7 +65,8 @@ def forget(source: sources.Source) -> None:
 def _note_change() -> None:
     known_catalogs().clear()
     st.session_state["data-set-changed"] = True
-    st.session_state.pop("address-kept", None)  # what was looked for in another data set
+    for said in ("address-kept", "address-left"):  # of another data set
+        st.session_state.pop(said, None)
 
 
 def switcher() -> bool:
