@@ -11,7 +11,7 @@ from pages.parts.models import load_predictor, model_folders
 from pages.parts.predict_answer import show_answer
 from pages.parts.predict_files import drop_zone
 from pages.parts.predict_many import follow, forget, show_many
-from pages.parts.predict_reading import choose_reading
+from pages.parts.predict_reading import choose_reading, keep_reading
 from pneumo import radiograph, settings
 from pneumo.datasets import gallery, phantom
 from pneumo.inference import batch, bundle
@@ -145,6 +145,7 @@ def offer_examples() -> Question | None:
 
 # The page -------------------------------------------------------------------------------
 
+keep_reading()
 with header("Predict"):
     predictor = pick_model()
 

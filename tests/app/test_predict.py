@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from streamlit.runtime.scriptrunner import RerunData
 from streamlit.testing.v1 import AppTest
 
 from pneumo import radiograph
@@ -150,6 +152,23 @@ def test_the_prevalence_restates_the_probability_and_keeps_the_verdict(
     page.segmented_control(key="operating-point").set_value("high-specificity")
     page.slider(key="prevalence").set_value(99).run()
     assert "called pneumonia from 99.9 %" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("said", "point"), [({}, "high-sensitivity"), ({"prevalence": "10"}, "balanced")]
+)
+def test_going_back_to_a_bare_address_keeps_the_operating_point(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, said: dict[str, str], point: str
+) -> None:
+    page = open_page("predict", example="3")
+    page.segmented_control(key="operating-point").set_value("high-sensitivity").run()
+    going_back = partial(RerunData, is_history_navigation=True)
+    monkeypatch.setattr("streamlit.testing.v1.local_script_runner.RerunData", going_back)
+    page.query_params.clear()
+    page.query_params.update({"example": "3", **said})
+    page.run()
+    assert not page.exception
+    assert page.segmented_control(key="operating-point").value == point
 
 
 def test_a_film_out_of_scope_is_grey_and_has_its_reasons(open_page: OpenPage, say: Say) -> None:

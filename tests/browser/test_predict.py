@@ -79,3 +79,20 @@ def test_a_dropped_film_is_still_there_after_a_look_at_another_page(
     page.locator(".st-key-let-go button").click()
     expect(verdict).to_have_count(0)
     expect(page.locator(".st-key-kept")).to_have_count(0)
+
+
+def test_going_back_to_a_film_keeps_how_it_was_read(
+    server: str, page: Page, sample_root: Path
+) -> None:
+    film = min(sample_root.glob("test/PNEUMONIA/*.jpeg"))
+    open_predict(page, server)
+    drop(page.get_by_test_id("stFileUploaderDropzone"), film)
+    verdict = page.locator(".st-key-verdict")
+    verdict.get_by_role("radio", name="High sensitivity").click()
+    expect(page).to_have_url(f"{server}/predict?operating-point=High+sensitivity")
+    page.get_by_role("link", name="Train").click()
+    expect(page).to_have_url(f"{server}/train")
+    page.go_back()
+    expect(page.locator(".st-key-kept")).to_contain_text(film.name)
+    expect(verdict.get_by_role("radio", name="High sensitivity")).to_be_checked()
+    expect(page).to_have_url(f"{server}/predict?operating-point=High+sensitivity")
