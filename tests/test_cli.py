@@ -1033,6 +1033,20 @@ def test_predict_with_labels_and_a_table(
     assert err.splitlines() == lines[-4:]
 
 
+def test_predict_with_labels_that_could_mean_several_films(
+    pneumo: Command, sample_root: Path, tmp_path: Path
+) -> None:
+    film = min(sample_root.glob("test/*/*.jpeg"))
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(film, tmp_path / folder / "a.jpeg")
+    (tmp_path / "labels.csv").write_text("file,label\na.jpeg,1\n")
+    command = ("predict", tmp_path / "x", tmp_path / "y", "--labels", tmp_path / "labels.csv")
+    _, out, err = pneumo(*command)
+    assert out.splitlines()[-1] == "No film has a verdict and a label."
+    assert "2 films share a name with another one: they are not labelled." in err
+
+
 def test_predict_with_labels_that_are_none(
     pneumo: Command, sample_root: Path, tmp_path: Path
 ) -> None:

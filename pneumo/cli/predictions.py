@@ -91,7 +91,11 @@ def predict(options: argparse.Namespace, installation: Settings) -> int:
     questions = _questions(options.files, installation)
     labels: list[Label | None] = [None] * len(questions)
     if options.labels:
-        labels = read_labels(options.labels.read_bytes()).of(it.name for it in questions)
+        names = [it.name for it in questions]
+        table = read_labels(options.labels.read_bytes())
+        labels = table.of(names)
+        if shared := table.shared(names):
+            console.tell(f"{shared:,} films share a name with another one: they are not labelled.")
     overlays: set[str] = set()
     read: list[Labelled] = []
     answers = batch.answers(predictor, questions, limits=installation.image_limits)

@@ -51,12 +51,15 @@ class Labels:
         """
         keys = [_key(name) for name in names]
         times = Counter(keys)
-        return [
-            self.by_name.get(key, self.by_name.get(key.rpartition(".")[0]))
-            if times[key] == 1
-            else None
-            for key in keys
-        ]
+        return [self._said_of(key) if times[key] == 1 else None for key in keys]
+
+    def shared(self, names: Iterable[str]) -> int:
+        """How many files have no label because others have the same name."""
+        times = Counter(_key(name) for name in names)
+        return sum(many for key, many in times.items() if many > 1 and self._said_of(key))
+
+    def _said_of(self, key: str) -> Label | None:
+        return self.by_name.get(key, self.by_name.get(key.rpartition(".")[0]))
 
 
 def read_labels(data: bytes) -> Labels:

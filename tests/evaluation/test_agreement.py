@@ -60,7 +60,10 @@ def test_files_are_matched_by_their_names() -> None:
 
 
 def test_of_two_files_of_one_name_neither_is_matched() -> None:
-    assert Labels(by_name=HERE).of(["x/a.png", "b.png", "y/a.png"]) == [None, "PNEUMONIA", None]
+    names = ["x/a.png", "b.png", "y/a.png", "x/c.png", "y/c.png"]
+    labels = Labels(by_name=HERE)
+    assert labels.of(names) == [None, "PNEUMONIA", None, None, None]
+    assert labels.shared(names) == 2, "of the others it says nothing anyway"
 
 
 def test_agreement_by_hand() -> None:
