@@ -53,7 +53,8 @@ def drop_zone(limits: ImageLimits) -> Dropped:
         "Chest radiographs",
         accept_multiple_files="directory" if choose == "Folder" else True,
         label_visibility="collapsed",
-        key="films",
+        # Under another key it is another uploader, which is empty.
+        key=f"films-{st.session_state.setdefault('emptied', 0)}",
         on_change=_note_change,
     )
     uploads = [*_kept(shown), *shown]
@@ -82,17 +83,23 @@ def _show_files() -> None:
 
 
 def _kept(shown: Sequence[UploadedFile]) -> Sequence[UploadedFile]:
-    """The files of uploaders before this one, and a button that lets go of them.
+    """The files of uploaders before this one, and buttons that let go of them, or of all files.
 
     An uploader is lost with the page that it stands on, and when a folder is to be chosen instead
-    of files. Nobody has taken its files away.
+    of files. Nobody has taken its files away. It may come back with them.
     """
     kept: list[UploadedFile] = st.session_state.setdefault("kept-files", [])
     if not st.session_state.pop("files-changed", False) and not shown:
         kept += st.session_state.get("shown-files", [])
+    again = {it.file_id for it in shown}
+    kept[:] = [it for it in kept if it.file_id not in again]
     st.session_state["shown-files"] = shown
-    if kept:
-        with st.container(horizontal=True, vertical_alignment="center", key="kept"):
+    if not kept and len(shown) < 2:
+        return kept
+    with st.container(
+        horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="kept"
+    ):
+        if kept:
             more = f" and {len(kept) - 1:,} more" if len(kept) > 1 else ""
             name = escape(archive.plain_name(kept[0].name))
             st.markdown(f":material/history: From before: {name}{more}", width="stretch")
@@ -111,17 +118,34 @@ def _kept(shown: Sequence[UploadedFile]) -> Sequence[UploadedFile]:
                 key="let-go",
                 on_click=kept.clear,
             )
+        if shown:
+            st.button(
+                "Take all away",
+                icon=":material/delete_sweep:",
+                type="tertiary",
+                key="let-go-of-all",
+                on_click=_let_go_of_all,
+            )
     return kept
+
+
+def _let_go_of_all() -> None:
+    st.session_state["kept-files"].clear()
+    st.session_state["emptied"] += 1
+    st.session_state["files-changed"] = True
 
 
 def _open(uploads: Sequence[UploadedFile], limits: ImageLimits) -> Dropped:
     """The films and the labels in files."""
     questions: list[Question] = []
     tables: list[UploadedFile] = []
+    opened: set[tuple[str, bytes]] = set()
     for upload in uploads:
         name = archive.plain_name(upload.name)
-        if archive.is_hidden(upload.name):
+        file = name, upload.getvalue()
+        if archive.is_hidden(upload.name) or file in opened:
             continue
+        opened.add(file)
         if name.lower().endswith(TABLES):
             tables.append(upload)
         elif archive.is_archive(upload.getvalue()[:4]):
@@ -154,6 +178,11 @@ def _open(uploads: Sequence[UploadedFile], limits: ImageLimits) -> Dropped:
             remarks.append(f"{table.unknown:,} rows of {name} say neither NORMAL nor PNEUMONIA.")
         if table.contradictory:
             remarks.append(f"{table.contradictory:,} films of {name} are called both.")
+        if shared := table.shared(it.name for it in questions):
+            remarks.append(
+                f"{shared:,} films share a name with another one. As {name} does not say which is "
+                "meant, they are not labelled."
+            )
     return Dropped(
         questions=batch.told_apart(questions), labels=labels, remarks=remarks, problems=problems
     )

@@ -322,6 +322,33 @@ def test_the_files_of_an_uploader_before_are_still_there(drop: Drop) -> None:
     assert "From before" not in words(page)
 
 
+def test_an_uploader_that_comes_back_with_its_files_has_them_once(drop: Drop) -> None:
+    page = drop(film("a.png", 10), film("b.png", 60), table_of_labels("a.png,0", "b.png,1"))
+    page.session_state["kept-files"] = list(page.session_state["shown-files"])
+    page.run()
+    assert not page.exception
+    assert column(page, "File") == ["b.png", "a.png"]
+    assert column(page, "Label") == ["Pneumonia", "Normal"]
+    assert "From before" not in words(page)
+
+
+def test_all_files_are_taken_away_at_once(drop: Drop) -> None:
+    page = drop(film("a.png", 10), film("b.png", 60))
+    page.segmented_control(key="choose").set_value("Folder").run()
+    page.file_uploader[0].set_value([film("folder/d.png", 90)]).run()
+    settle(page)
+    page.button(key="let-go-of-all").click().run()
+    assert not page.exception
+    assert not page.file_uploader[0].value
+    assert "batch" not in page.session_state and not page.dataframe
+    assert "From before" not in words(page)
+    page.run()
+    assert not page.dataframe, "nor do they come back"
+    page.file_uploader[0].set_value([film("folder/d.png", 90)]).run()
+    assert "confidence 90.00 %" in page.subheader[0].value
+    assert "let-go-of-all" not in {it.key for it in page.button}, "there is one file only"
+
+
 def test_a_film_that_a_link_names_comes_before_files_from_before(
     drop: Drop, sample_root: Path, installation: Settings
 ) -> None:
@@ -384,6 +411,28 @@ def test_labels_that_are_not_all_clear(drop: Drop) -> None:
     assert "of 1 of 2 films" in words(page)
     assert "1 rows of labels.csv say neither NORMAL nor PNEUMONIA." in words(page)
     assert "1 films of labels.csv are called both." in words(page)
+
+
+def test_a_film_that_is_dropped_twice_is_one(drop: Drop) -> None:
+    page = drop(
+        *(film("a.png", 10), film("b.png", 60), film("a.png", 10), film("copy.png", 10)),
+        table_of_labels("a.png,0", "b.png,1"),
+    )
+    assert column(page, "File") == ["b.png", "a.png", "copy.png"]
+    assert "of 2 of 3 films" in words(page)
+
+
+def test_labels_that_could_mean_several_films(drop: Drop) -> None:
+    page = drop(
+        *(film("a.png", 10), film("b.png", 60), zipped("x.zip", film("a.png", 10))),
+        table_of_labels("a.png,0", "b.png,1"),
+    )
+    assert column(page, "File") == ["b.png", "a (1).png", "a (2).png"]
+    assert "of 1 of 3 films" in words(page)
+    assert (
+        "2 films share a name with another one. As labels.csv does not say which is meant, they "
+        "are not labelled."
+    ) in words(page)
 
 
 def test_labels_that_are_none(drop: Drop) -> None:
