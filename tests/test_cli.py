@@ -895,19 +895,23 @@ def test_predict_in_json(pneumo: Command, sample_root: Path, tmp_path: Path) -> 
         expected = predictor.predict(radiograph.read_file(path))
         assert answer == {
             "path": str(path),
-            "verdict": expected.verdict,
+            "verdict": "UNSURE" if expected.unsure else expected.verdict,
+            "leans_to": expected.verdict,
             "unsure": expected.unsure,
+            "out_of_scope": False,
             "probability": expected.probability,
             "threshold": 0.5,
             "operating_point": "balanced",
             "prevalence": 0.5,
             "logit": expected.logit,
             "cause": {},
-            "scope": list(expected.scope),
+            "scope": [],
             "flags": list(expected.flags),
+            "remarks": " ".join(expected.flags),
         }
     for answer in (answers[1], answers[3]):
-        assert set(answer) == {"path", "error"} and answer["error"]
+        assert set(answer) == {"path", "verdict", "error"} and answer["error"]
+        assert answer["verdict"] == "NOT_READ"
 
 
 def test_predict_in_words(pneumo: Command, sample_root: Path, tmp_path: Path) -> None:
@@ -941,7 +945,7 @@ def test_predict_at_another_point_and_for_other_patients(
     odds = plain["probability"] / (1 - plain["probability"])
     assert answer["probability"] == pytest.approx(odds / (9 + odds))
     assert answer["logit"] == plain["logit"]
-    assert answer["verdict"] == ("PNEUMONIA" if plain["probability"] >= 0.1 else "NORMAL")
+    assert answer["leans_to"] == ("PNEUMONIA" if plain["probability"] >= 0.1 else "NORMAL")
 
 
 def test_predict_says_what_is_out_of_scope(
@@ -961,6 +965,7 @@ def test_predict_says_what_is_out_of_scope(
         f"{path}: Outside what the model was trained on. The film is upside down. "
     )
     (answer,) = json.loads(pneumo("predict", path, "--json")[1])
+    assert answer["verdict"] == "OUT_OF_SCOPE"
     assert answer["scope"] == ["The film is upside down."]
 
 
@@ -1129,7 +1134,7 @@ def test_as_a_program(sample_root: Path) -> None:
     )
     assert answer.returncode == 1
     good, bad = json.loads(answer.stdout)
-    assert good["verdict"] in ("NORMAL", "PNEUMONIA") and "error" in bad
+    assert good["leans_to"] in ("NORMAL", "PNEUMONIA") and "error" in bad
     assert "Traceback" not in answer.stderr
 
 

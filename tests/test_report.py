@@ -146,7 +146,7 @@ def test_a_page_says_how_a_film_without_a_window_was_read(
 def test_out_of_scope_stands_before_the_verdict(change: Change, terms: Terms) -> None:
     (page,) = pages(of_film(change(probability=0.9421, scope=("It is upside down.",)), terms))
     outside, reason = page.index("Outside what the model"), page.index("It is upside down.")
-    assert outside < reason < page.index("Prediction: Pneumonia")
+    assert outside < reason < page.index("Would lean to pneumonia, 94.21 %")
 
 
 def test_a_film_that_was_read_is_not_read_again(

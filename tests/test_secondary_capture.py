@@ -96,7 +96,7 @@ def test_it_is_marked_as_derived_and_refers_to_its_source(film: bytes, capture: 
     equipment = image.ContributingEquipmentSequence[0]
     assert equipment.ManufacturerModelName == model
     assert digest in equipment.SoftwareVersions
-    assert image.ImageComments.startswith("Outside what the model was trained on. Prediction: ")
+    assert image.ImageComments.startswith("Outside what the model was trained on. Would lean to ")
     assert image.ImageComments.endswith("It is noise. Decision support, not a diagnosis.")
 
 

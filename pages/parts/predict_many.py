@@ -286,13 +286,15 @@ def _show_table(listed: Sequence[Labelled], *, with_labels: bool, live: bool) ->
 
 
 def _row(labelled: Labelled) -> dict[str, object]:
-    answer = labelled.answer
+    answer, prediction = labelled.answer, labelled.answer.prediction
     thumbnail = base64.b64encode(answer.thumbnail).decode()
     return {
         "Film": f"data:image/jpeg;base64,{thumbnail}" if thumbnail else None,
         "File": answer.question.name,
         "Verdict": _kinds(labelled)[0],
-        "Probability": None if answer.prediction is None else stated(answer.prediction.probability),
+        "Probability": (
+            None if prediction is None or prediction.scope else stated(prediction.probability)
+        ),
         "Label": "" if labelled.label is None else class_name(labelled.label),
         "Remarks": " ".join(records.remarks(answer)),
     }

@@ -121,6 +121,8 @@ class Prediction:
     def wording(self) -> str:
         """The verdict in the words that users of such tools know."""
         told = two_decimals(self.confidence)
+        if self.scope:
+            return f"Would lean to {self.verdict.lower()}, {told}"
         if self.unsure:
             return f"Unsure: leans to {self.verdict.lower()}, {told}"
         # Nobody is 10 % confident, but a point can call PNEUMONIA what is 10 % likely to be one.

@@ -17,11 +17,11 @@ STATES = (PNEUMONIA, UNSURE, NORMAL, OUTSIDE, NOT_READ)
 """What can have become of a file."""
 
 COLUMNS = (
-    *("file", "verdict", "unsure", "out_of_scope", "probability", "threshold"),
+    *("file", "verdict", "leans_to", "unsure", "out_of_scope", "probability", "threshold"),
     *("operating_point", "prevalence", "logit", "label", "agrees", "remarks", "error"),
     *("model", "model_digest"),
 )
-"""Of a table of answers."""
+"""Of a table of answers. As JSON they have the same names, and causes, scope and flags besides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,24 +57,35 @@ def agreement_of(labelled: Sequence[Labelled]) -> Agreement | None:
 
 
 def describe(labelled: Labelled, reading: Reading) -> dict[str, Any]:
-    """An answer as JSON values, without the name of its file."""
-    prediction = labelled.answer.prediction
-    label = {} if labelled.label is None else {"label": labelled.label}
+    """An answer as JSON values, without the name of its file; what nobody knows is left out.
+
+    The verdict is one of `STATES`, written like OUT_OF_SCOPE. Whichever it is, `leans_to` is the
+    class on whose side of the threshold the film lies.
+    """
+    answer, prediction = labelled.answer, labelled.answer.prediction
+    described: dict[str, Any] = {"verdict": state(answer).upper().replace(" ", "_")}
     if prediction is None:
-        return {"error": labelled.answer.error, **label}
-    return {
-        "verdict": prediction.verdict,
-        "unsure": prediction.unsure,
-        "probability": prediction.probability,
-        "threshold": prediction.threshold,
-        "operating_point": reading.name,
-        "prevalence": prediction.prevalence,
-        "logit": prediction.logit,
-        "cause": prediction.cause,
-        "scope": list(prediction.scope),
-        "flags": list(prediction.flags),
-        **label,
-    }
+        described["error"] = answer.error
+    else:
+        described |= {
+            "leans_to": prediction.verdict,
+            "unsure": prediction.unsure,
+            "out_of_scope": bool(prediction.scope),
+            "probability": prediction.probability,
+            "threshold": prediction.threshold,
+            "operating_point": reading.name,
+            "prevalence": prediction.prevalence,
+            "logit": prediction.logit,
+            "cause": prediction.cause,
+            "scope": list(prediction.scope),
+            "flags": list(prediction.flags),
+            "remarks": " ".join(remarks(answer)),
+        }
+    if labelled.label is not None:
+        described["label"] = labelled.label
+    if labelled.agrees is not None:
+        described["agrees"] = labelled.agrees
+    return described
 
 
 def document(labelled: Sequence[Labelled], reading: Reading, model: Bundle) -> dict[str, Any]:
@@ -100,12 +111,9 @@ def table(labelled: Sequence[Labelled], reading: Reading, model: Bundle) -> str:
     writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for it in labelled:
-        row: dict[str, Any] = {"file": it.answer.question.name, **describe(it, reading)}
+        row = {"file": it.answer.question.name, **describe(it, reading)}
         if it.answer.prediction is not None:
-            row |= {"out_of_scope": bool(row["scope"]), "remarks": " ".join(remarks(it.answer))}
             row |= {"model": model.card.name, "model_digest": model.digest}
-        if it.agrees is not None:
-            row["agrees"] = it.agrees
         writer.writerow({name: _no_formula(value) for name, value in row.items()})
     return text.getvalue()
 

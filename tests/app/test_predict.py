@@ -179,7 +179,7 @@ def test_a_film_out_of_scope_is_grey_and_has_its_reasons(open_page: OpenPage, sa
         ":gray[:material/block: Outside what the model was trained on]"
     )
     assert page.warning[0].value == "The film is upside down."
-    assert ":gray[Prediction: Pneumonia, confidence 94.21 %]" in words(page)
+    assert ":gray[Would lean to pneumonia, 94.21 %]" in words(page)
 
 
 # Files ----------------------------------------------------------------------------------

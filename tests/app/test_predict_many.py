@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -110,6 +111,8 @@ def test_the_most_suspicious_come_first_and_what_has_no_answer_last(drop: Drop) 
     remarks = column(page, "Remarks")
     assert remarks[1:3] == ["Leans to pneumonia.", "Leans to normal."]
     assert remarks[4] == "Upside down."
+    assert column(page, "Probability")[3] == 0.1
+    assert pd.isna(column(page, "Probability")[4]), "no bar beside what is no verdict"
     assert "must be a JPEG, PNG or DICOM" in str(remarks[5])
     assert all(str(it).startswith("data:image/jpeg") for it in column(page, "Film")[:5])
     # The first is shown below.

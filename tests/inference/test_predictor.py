@@ -94,7 +94,7 @@ def test_no_film_makes_a_model_certain_of_a_cause() -> None:
 
 def test_out_of_scope_comes_before_the_verdict() -> None:
     outside = dataclasses.replace(PREDICTION, scope=("Upside down.",))
-    assert outside.description == f"{OUT_OF_SCOPE}. {outside.wording}"
+    assert outside.description == f"{OUT_OF_SCOPE}. Would lean to pneumonia, 50.00 %"
     assert PREDICTION.description == PREDICTION.wording
 
 

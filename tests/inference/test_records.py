@@ -86,7 +86,9 @@ def test_the_document(model: Bundle, reading: Reading) -> None:
     assert files[0] == {
         "file": "sure.png",
         "verdict": "PNEUMONIA",
+        "leans_to": "PNEUMONIA",
         "unsure": False,
+        "out_of_scope": False,
         "probability": 0.9,
         "threshold": 0.5,
         "operating_point": "balanced",
@@ -95,10 +97,20 @@ def test_the_document(model: Bundle, reading: Reading) -> None:
         "cause": {},
         "scope": [],
         "flags": [],
+        "remarks": "",
         "label": "PNEUMONIA",
+        "agrees": True,
     }
+    assert [file["verdict"] for file in files[1:]] == ["UNSURE", "OUT_OF_SCOPE", "NOT_READ"]
     assert files[2]["file"] == "=1+1.png" and files[2]["scope"] == ["Upside down."]
-    assert files[3] == {"file": "@letter.txt", "error": "It must be a film.", "label": "NORMAL"}
+    assert files[3] == {
+        "file": "@letter.txt",
+        "verdict": "NOT_READ",
+        "error": "It must be a film.",
+        "label": "NORMAL",
+    }
+    keys = {"error", "model", "model_digest"}.union(*files[:3])
+    assert set(records.COLUMNS) <= keys, "the table says nothing that the document does not"
     assert records.document([], reading, model)["agreement"] is None
 
 
@@ -106,7 +118,10 @@ def test_the_table(model: Bundle, reading: Reading) -> None:
     rows = list(csv.DictReader(io.StringIO(records.table(ALL, reading, model))))
     assert tuple(rows[0]) == records.COLUMNS
     assert rows[0] | {"probability": "0.9", "agrees": "True", "logit": "-1.5"} == rows[0]
-    assert [row["verdict"] for row in rows] == ["PNEUMONIA", "PNEUMONIA", "NORMAL", ""]
+    assert [row["verdict"] for row in rows] == [
+        *("PNEUMONIA", "UNSURE", "OUT_OF_SCOPE", "NOT_READ")
+    ]
+    assert [row["leans_to"] for row in rows] == ["PNEUMONIA", "PNEUMONIA", "NORMAL", ""]
     assert [row["out_of_scope"] for row in rows] == ["False", "False", "True", ""]
     assert [row["remarks"] for row in rows] == [
         *("", "Leans to pneumonia.", "Upside down. Small.", "")
