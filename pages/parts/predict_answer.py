@@ -102,6 +102,8 @@ def _show_verdict(
     """The verdict and what it rests on."""
     st.caption(escape(question.name))
     st.subheader(headline(prediction), anchor=False)
+    if prediction.against_the_odds:
+        st.caption(prediction.against_the_odds)
     if prediction.scope:
         st.warning("  \n".join(prediction.scope))
         st.markdown(f":gray[{prediction.wording}]")

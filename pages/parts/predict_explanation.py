@@ -183,12 +183,16 @@ def show_stability(
 
 def _verdict_of(found: Stability) -> str:
     """Whether the verdict holds, in words."""
-    low, high = found.range
-    between = f"between {_percent(low)} and {_percent(high)}"
+    low, high = (_percent(it) for it in found.range)
+    between = f"always {low}" if low == high else f"between {low} and {high}"
     if found.turned:
         return f"**Unstable**: {between}, the verdict turns when {_listed(found.turned)}."
-    unsure = f", unsure when {_listed(found.unsure)}" if found.unsure else ""
-    return f"**Stable**: {between}, the verdict holds every time{unsure}."
+    if found.unsure:
+        return (
+            f"**Stable**, but not always sure: {between}, never the other verdict, unsure when "
+            f"{_listed(found.unsure)}."
+        )
+    return f"**Stable**: {between}, the verdict holds every time."
 
 
 def _listed(names: Sequence[str]) -> str:

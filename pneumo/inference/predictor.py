@@ -144,6 +144,17 @@ class Prediction:
         )
 
     @property
+    def against_the_odds(self) -> str:
+        """Why the verdict is the less likely class, in a sentence; "" where it is not."""
+        if self.confidence >= 0.5 or self.scope:
+            return ""
+        seldom = "not " if self.verdict == "PNEUMONIA" else ""
+        return (
+            "The verdict goes by the operating point. At a prevalence of "
+            f"{percent(self.prevalence)} most films like this one are {seldom}pneumonia."
+        )
+
+    @property
     def causes(self) -> str:
         """The causes of a pneumonia in a sentence; "" where there is none, or none is known."""
         if self.verdict == "NORMAL" or not self.cause:

@@ -147,6 +147,10 @@ def test_the_prevalence_restates_the_probability_and_keeps_the_verdict(
     assert not page.exception
     # Odds of 9, of which a ninth is left; the threshold goes along.
     assert "Prediction: Pneumonia, confidence 50.00 %" in page.subheader[0].value
+    assert "most films like this one" not in words(page)
+    page.slider(key="prevalence").set_value(9).run()
+    assert "At a prevalence of 9 % most films like this one are not pneumonia." in words(page)
+    page.slider(key="prevalence").set_value(10).run()
     assert "Probability of pneumonia 50.00 %, called pneumonia from 10 %" in words(page)
     # Where nearly all are ill, odds of 9 become 9 · 99: no power of ten on the page.
     page.segmented_control(key="operating-point").set_value("high-specificity")

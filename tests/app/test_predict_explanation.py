@@ -5,9 +5,11 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.parts import predict_explanation
 from pneumo.evaluation.operating_point import BALANCED
 from pneumo.inference import heat_maps, stability
 from pneumo.inference.heat_maps import Method
+from pneumo.inference.stability import Stability
 from tests.app.conftest import words
 
 
@@ -132,12 +134,20 @@ def test_a_verdict_that_holds(page: AppTest, say: Say) -> None:
     assert "**Stable**: between 76 % and 99.9 %, the verdict holds every time." in words(page)
 
 
+def test_a_probability_that_hardly_changes_is_one_number() -> None:
+    found = Stability(
+        probability=0.9996, varied={"mirrored": 0.9999}, threshold=0.5, band=(0.25, 0.75)
+    )
+    words = "**Stable**: always 99.9 %, the verdict holds every time."
+    assert predict_explanation._verdict_of(found) == words
+
+
 def test_a_verdict_that_holds_but_not_surely(page: AppTest, say: Say) -> None:
     say(**{"mirrored": 0.9999, "more contrast": 0.6, "cropped": 0.55, "blurred": 0.7})
     page.run()
     assert (
-        "**Stable**: between 55 % and 99.9 %, the verdict holds every time, unsure when given more "
-        "contrast, cropped or blurred." in words(page)
+        "**Stable**, but not always sure: between 55 % and 99.9 %, never the other verdict, unsure "
+        "when given more contrast, cropped or blurred." in words(page)
     )
 
 
@@ -157,4 +167,4 @@ def test_what_turns_depends_on_the_operating_point(page: AppTest, say: Say) -> N
     say(mirrored=0.9999, cropped=0.2)
     page.session_state["point"] = "high-sensitivity"  # from 0.1
     page.run()
-    assert "the verdict holds every time" in words(page)
+    assert "never the other verdict, unsure when cropped" in words(page)

@@ -112,6 +112,14 @@ def test_the_words_of_the_unsure_and_of_a_verdict_against_the_odds() -> None:
     assert unsure.wording == "Unsure: leans to normal, 61.20 %"
     called = dataclasses.replace(PREDICTION, probability=0.3, threshold=0.1)
     assert called.wording == "Prediction: Pneumonia, probability 30.00 %"
+    assert called.against_the_odds == (
+        "The verdict goes by the operating point. At a prevalence of 50 % most films like this one "
+        "are not pneumonia."
+    )
+    missed = dataclasses.replace(PREDICTION, probability=0.8, threshold=0.9, prevalence=0.99)
+    assert missed.against_the_odds.endswith("of 99 % most films like this one are pneumonia.")
+    assert PREDICTION.against_the_odds == ""
+    assert dataclasses.replace(called, scope=("Upside down.",)).against_the_odds == ""
 
 
 def point(threshold: float) -> OperatingPoint:
