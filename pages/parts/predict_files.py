@@ -1,5 +1,6 @@
 """What the user drops: films, ZIPs and folders of films, labels to compare with."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -142,7 +143,7 @@ def _open(uploads: Sequence[UploadedFile], limits: ImageLimits) -> Dropped:
     opened: set[tuple[str, bytes]] = set()
     for upload in uploads:
         name = archive.plain_name(upload.name)
-        file = name, upload.getvalue()
+        file = name, hashlib.blake2b(upload.getbuffer()).digest()
         if archive.is_hidden(upload.name) or file in opened:
             continue
         opened.add(file)
