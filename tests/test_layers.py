@@ -20,7 +20,8 @@ LAYERS = (
     ("pneumo.training",),
     ("pneumo.audit",),
     ("pneumo.cli",),
-    ("pneumo.__main__", "pages", "streamlit_app"),
+    ("pneumo.__main__", "pages"),
+    ("streamlit_app",),
 )
 """From the bottom up. A module may import the layers below and its own package."""
 
