@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.parts.frame import escape
 from pneumo import settings
 from pneumo.inference import card
 from pneumo.inference.bundle import CARD
@@ -78,10 +79,9 @@ def announce_ends() -> None:
         if state.status in runs.PENDING:
             pending.add(run.name)
         elif state.status in ENDS and run.name in st.session_state.get("pending-runs", ()):
-            # Code, so that no Markdown is read into a message.
-            outcome = outcome_of(run) if state.status == "finished" else f"`{state.message}`"
+            outcome = outcome_of(run) if state.status == "finished" else escape(state.message)
             st.toast(
-                f"**{run.name}** {state.status}  \n{outcome}",
+                f"**{escape(run.name)}** {state.status}  \n{outcome}",
                 icon=ENDS[state.status],
                 duration="long",
             )

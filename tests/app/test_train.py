@@ -669,10 +669,11 @@ def app() -> AppTest:
 
 
 def test_the_end_of_a_training_is_announced(app: AppTest, make_run: MakeRun) -> None:
-    run = make_run(status="failed", message="No space left on device")
+    run = make_run(status="failed", message="No space left on *device*")
     app.session_state["pending-runs"] = {run.name}  # at the last look
     (toast,) = app.run().toast
-    assert run.name in toast.value and "No space left" in toast.value
+    assert run.name in toast.value and r"No space left on \*device\*" in toast.value
+    assert "`" not in toast.value
     assert app.session_state["pending-runs"] == set()
 
 
