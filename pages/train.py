@@ -9,7 +9,7 @@ from pages.parts.datasets import require_dataset, switcher
 from pages.parts.frame import escape, header, require_frame
 from pages.parts.train_compare import compare, show_recipe
 from pages.parts.train_estimate import show_estimate, show_films
-from pages.parts.train_queue import follow_queue, standing
+from pages.parts.train_queue import follow_queue, place_in_line, standing
 from pages.parts.train_recipe import choose_recipe, edit_recipe
 from pages.parts.train_watch import watch
 from pneumo import settings
@@ -73,7 +73,7 @@ def new_training(dataset: Dataset, catalog: pd.DataFrame, *, busy: bool) -> None
 
 
 def begin(recipe: Recipe, dataset: Dataset, *, tensorboard: bool = False) -> None:
-    """Queue a training and show it."""
+    """Queue a training and show it, unless another one is under way."""
     try:
         # Read anew: the films on disk may have changed since the page was opened.
         catalog = sources.read_catalog(dataset, here)
@@ -87,8 +87,15 @@ def begin(recipe: Recipe, dataset: Dataset, *, tensorboard: bool = False) -> Non
     except (sources.DatasetUnavailable, ValueError, OSError) as problem:
         st.error(escape(str(problem)), icon=":material/error:")
         return
-    st.query_params["run"] = run.name
-    st.rerun()
+    if runs.active_run(here) is None:
+        st.query_params["run"] = run.name
+        st.rerun()
+    # The queue is drawn anew by itself, and a toast would not outlive a rerun.
+    st.toast(
+        f"**{escape(run.name)}** is queued. {place_in_line(run, here)}",
+        icon=":material/schedule:",
+        duration="long",
+    )
 
 
 # Runs -----------------------------------------------------------------------------------
@@ -100,7 +107,9 @@ def pick_run(known: dict[str, Run], statuses: dict[str, Status]) -> Run:
     under_way = [name for name in known if statuses[name] in runs.ACTIVE]
 
     def remember() -> None:
-        st.query_params["run"] = st.session_state["picked"]
+        # The browser may yet name a run as it was labelled before, even one that is deleted.
+        if st.session_state["picked"] in known:
+            st.query_params["run"] = st.session_state["picked"]
 
     wanted = [st.query_params.get("run"), *under_way, st.session_state.get("picked"), *known]
     st.session_state["picked"] = next(name for name in wanted if name in known)
@@ -168,6 +177,11 @@ with form:
     fields = st.container(key="new-training")
     follow_queue(here, drawn)
 with live:
+    if (named := st.query_params.get("run")) is not None and named not in known:
+        st.warning(
+            f"There is no run named {escape(named)}. It may have been deleted.",
+            icon=":material/search_off:",
+        )
     if known:
         with st.container(horizontal=True):
             run = pick_run(known, {run.name: state.status for run, state in states.items()})

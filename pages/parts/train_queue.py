@@ -26,6 +26,13 @@ def standing(here: Settings) -> Standing:
     return len(states), {name: it for name, it in states.items() if it in runs.PENDING}
 
 
+def place_in_line(run: Run, here: Settings) -> str:
+    """How many are before a queued run, in words."""
+    names = [waiting.name for waiting in queue.waiting(here)]
+    before = names.index(run.name) if run.name in names else 0
+    return f"{before} before it." if before else "It is the next to start."
+
+
 @st.fragment(run_every=2.0)
 def follow_queue(here: Settings, drawn: Standing) -> None:
     """The queue, in which runs can be moved and cancelled.

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.parts.frame import duration, escape
 from pages.parts.models import read_bundle
-from pages.parts.train_queue import attempt
+from pages.parts.train_queue import attempt, place_in_line
 from pneumo import figures
 from pneumo.inference import bundle
 from pneumo.settings import Settings
@@ -98,7 +98,9 @@ def _actions(run: Run, state: RunState, here: Settings) -> None:
             on_click=attempt,
             args=(queue.stop, run, here),
         )
-    elif state.status == "stopping":
+    elif state.status in runs.ACTIVE:
+        _stop(run, here)
+    if state.status == "stopping":
         with st.popover("End now", icon=":material/cancel:", key=f"end-{run.name}"):
             st.markdown(
                 "For a training that does not stop by itself. It writes no model, but keeps its "
@@ -113,15 +115,6 @@ def _actions(run: Run, state: RunState, here: Settings) -> None:
                 args=(queue.stop, run, here),
                 kwargs={"insist": True},
             )
-    elif state.status in runs.ACTIVE:
-        st.button(
-            "Stop",
-            icon=":material/stop_circle:",
-            key=f"stop-{run.name}",
-            help="Ends after the step at hand and keeps the weights of its best epoch so far.",
-            on_click=attempt,
-            args=(queue.stop, run, here),
-        )
     if state.status in runs.RESUMABLE:
         st.button(
             "Resume",
@@ -138,20 +131,36 @@ def _actions(run: Run, state: RunState, here: Settings) -> None:
             st.button(
                 "Delete for good",
                 icon=":material/delete_forever:",
-                type="primary",
                 key=f"delete-for-good-{run.name}",
                 on_click=attempt,
-                args=(runs.delete, run),
+                args=(_delete, run),
             )
+
+
+@st.fragment
+def _stop(run: Run, here: Settings) -> None:
+    """Says that it was pressed before the curves are drawn anew."""
+    asked = run.stop_requested
+    st.button(
+        "Stopping…" if asked else "Stop",
+        icon=":material/stop_circle:",
+        key=f"stop-{run.name}",
+        help="Ends after the step at hand and keeps the weights of its best epoch so far.",
+        disabled=asked,
+        on_click=attempt,
+        args=(queue.stop, run, here),
+    )
+
+
+def _delete(run: Run) -> None:
+    runs.delete(run)
+    st.query_params.pop("run", None)
 
 
 def _progress(run: Run, state: RunState, here: Settings) -> None:
     """How far the run is, or how it ended."""
     if state.status == "queued":
-        names = [waiting.name for waiting in queue.waiting(here)]
-        place = names.index(run.name) + 1 if run.name in names else 1
-        others = "It is the next to start." if place == 1 else f"{place - 1} before it."
-        st.info(f"Waits for its turn. {others}", icon=":material/schedule:")
+        st.info(f"Waits for its turn. {place_in_line(run, here)}", icon=":material/schedule:")
     elif state.status in runs.ACTIVE:
         share = min(state.done / state.total, 1.0) if state.total else 0.0
         st.progress(share, text=progress_text(state))

@@ -135,6 +135,24 @@ def test_the_form_starts_what_it_shows(open_page: OpenPage, started: list[Recipe
     assert started == [SEED.changed(epochs=3, start="shipped", augmentation=augmentation)]
 
 
+def test_the_next_training_does_not_take_away_the_one_that_is_watched(
+    open_page: OpenPage, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = make_run(alive=True, status="running", heartbeat=time.time())
+    make_run(status="queued", heartbeat=time.time())
+
+    def start(settings: Settings, **rest: object) -> Run:
+        return make_run(status="queued", heartbeat=time.time())
+
+    monkeypatch.setattr(launcher, "start", start)
+    page = open_page("train", run=watched.name)
+    page.button(key="start").click().run()
+    assert not page.exception
+    assert "is queued. 1 before it." in page.toast[0].value
+    assert page.query_params["run"] == watched.name
+    assert page.selectbox(key="picked").value == watched.name
+
+
 @pytest.mark.parametrize("preset", [QUICK, BEST, SEED])
 def test_untouched_the_form_starts_the_preset(
     open_page: OpenPage, started: list[Recipe], preset: Recipe
@@ -422,6 +440,8 @@ def test_the_stop_button_asks_for_a_stop(open_page: OpenPage, make_run: MakeRun)
     assert not page.exception
     assert run.stop_requested
     assert "Stopping]" in words(page)
+    stop = page.button(key=f"stop-{run.name}")
+    assert stop.label == "Stopping…" and stop.disabled
 
 
 def test_a_run_that_heeds_no_stop_is_ended(
@@ -471,6 +491,27 @@ def test_a_run_is_deleted(open_page: OpenPage, make_run: MakeRun) -> None:
     assert not page.exception
     assert not run.folder.exists()
     assert "Nothing has been trained" in page.info[0].value
+    assert not page.query_params and not page.warning
+
+
+def test_a_label_of_a_deleted_run_does_not_get_into_the_address(
+    open_page: OpenPage, make_run: MakeRun
+) -> None:
+    kept, deleted = (make_run(status="finished") for _ in range(2))
+    page = open_page("train", run=deleted.name)
+    page.button(key=f"delete-for-good-{deleted.name}").click().run()
+    picked = page.selectbox(key="picked")
+    picked.options.append(f"{deleted.name} · deleted")  # to a browser that has not heard of it
+    picked.set_value(deleted.name).run()
+    assert not page.exception and not page.query_params
+    assert page.selectbox(key="picked").value == kept.name
+
+
+def test_an_address_of_no_run_says_so(open_page: OpenPage, make_run: MakeRun) -> None:
+    make_run(status="failed", message="The only one.")
+    page = open_page("train", run="gone")
+    assert "There is no run named gone" in page.warning[0].value
+    assert "The only one." in words(page)
 
 
 def test_without_imagenet_weights_it_offers_the_shipped_ones(
