@@ -77,7 +77,8 @@ class ModelCard:
         validation_seen: share of the validation films that the starting weights are known to have
             learned from.
         training_command: what to type to train it again.
-        training_seconds: how long that took.
+        training_seconds: how long that took, over all parts of a training that was resumed; to
+            write the model is not counted.
         epochs: completed.
         kept_epoch: the epoch whose weights these are, from 1.
         versions: of the packages that made it.

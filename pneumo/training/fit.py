@@ -16,7 +16,7 @@ from pneumo.training import tracking
 from pneumo.training.journal import Journal
 from pneumo.training.lineage import share_seen
 from pneumo.training.optimization import even_logit
-from pneumo.training.packaging import write_bundle
+from pneumo.training.packaging import STEPS, write_bundle
 from pneumo.training.pipeline import read_pictures
 from pneumo.training.runs import Run
 from pneumo.training.trainer import Trainer
@@ -59,7 +59,7 @@ def train(run: Run, installation: Settings) -> None:
             )
         trainer = Trainer(run, recipe, classifier, splits, journal, installation, strategy, began)
         validation_values = trainer.train()
-        journal.activity("Writing the model")
+        seconds = trainer.seconds
         write_bundle(
             run,
             classifier,
@@ -70,15 +70,18 @@ def train(run: Run, installation: Settings) -> None:
             even_logit=even_logit(splits["train"].classes, recipe),
             epochs=trainer.progress.epochs,
             kept_epoch=trainer.kept_epoch,
-            seconds=trainer.seconds,
+            seconds=seconds,
             settings=installation,
+            announce=lambda step, number: journal.activity(
+                f"Writing the model: {step}", number, STEPS, begun_at=number
+            ),
         )
         if not trainer.stopped:
             run.checkpoint.unlink(missing_ok=True)
         journal.finish(
             stopped=trainer.stopped,
             message=f"{'Stopped' if trainer.stopped else 'Finished'} after "
-            f"{trainer.progress.epochs} of {recipe.epochs} epochs and {trainer.seconds:.0f} s",
+            f"{trainer.progress.epochs} of {recipe.epochs} epochs and {seconds:.0f} s",
         )
 
 

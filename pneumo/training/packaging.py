@@ -5,8 +5,9 @@ import importlib.metadata
 import os
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -32,6 +33,9 @@ from pneumo.training.scope import FILMS, features_of, fit_gate, some_rows
 LARGEST_LOGIT_DIFFERENCE = 0.01
 """What conversion to LiteRT may change in a logit: less than any figure we show."""
 
+STEPS = 5
+"""Of writing a bundle, as they are announced."""
+
 MOST_CASES = 8192
 """Training films that a bundle keeps, at most, to look for the nearest."""
 
@@ -49,6 +53,7 @@ def write_bundle(
     kept_epoch: int,
     seconds: float,
     settings: Settings,
+    announce: Callable[[str, int], None],
 ) -> None:
     """Write every file of a run's bundle, check the LiteRT model, calibrate on validation.
 
@@ -68,6 +73,8 @@ def write_bundle(
         kept_epoch: the epoch whose weights the classifier has, from 1.
         seconds: that the training took.
         settings: of this installation.
+        announce: called with each step, for people, and its number of `STEPS`; again and again
+            where one takes long.
 
     Raises:
         ParityError: the LiteRT model answers differently.
@@ -76,9 +83,11 @@ def write_bundle(
     folder = run.folder / ".bundle"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+    announce("converting it", 1)
     network = classifiers.in_full_precision(classifier, recipe, settings)
     network.save(folder / bundle.KERAS)
     export.to_litert(network, folder / bundle.LITERT)
+    announce("checking its answers", 2)
     sample = validation.pixels[:16]
     difference = export.largest_logit_difference(network, folder / bundle.LITERT, sample)
     if difference > LARGEST_LOGIT_DIFFERENCE:
@@ -88,14 +97,18 @@ def write_bundle(
         )
     write_text(folder / bundle.RECIPE, run.recipe.to_json())
     classifiers.numpy_head(classifier.head, recipe.head).save(folder / bundle.HEAD)
+    describing = partial(announce, "describing training films", 3)
+    describing()
     interpreters = InterpreterPool(folder / bundle.LITERT, workers=CORES, batch=CHUNK)
     rows = some_rows(len(training), _cases_of(recipe), seed=recipe.seed)
     films = training.pixels if len(rows) == len(training) else training.pixels[rows]
-    features = features_of(interpreters, films)
+    features = features_of(interpreters, films, heartbeat=describing)
     fit_cases([training.images[row] for row in rows], films, features).save(folder / bundle.CASES)
+    announce("fitting the gate", 4)
     gate, flagged = fit_gate(interpreters, films, features, validation.pixels, seed=recipe.seed)
     gate.save(folder / bundle.GATE)
 
+    announce("measuring it", 5)
     truth, logits = validation.is_pneumonia, classifiers.pneumonia_logits(validation_values)
     calibrated = calibration.fit(truth, logits, offset=even_logit)
     probabilities = calibrated.probability(logits)

@@ -164,12 +164,18 @@ def out_of_scope(films: np.ndarray, number: int, *, seed: int) -> tuple[np.ndarr
     return pictures, kinds
 
 
-def features_of(network: InterpreterPool, pictures: MappedPictures | np.ndarray) -> np.ndarray:
+def features_of(
+    network: InterpreterPool,
+    pictures: MappedPictures | np.ndarray,
+    *,
+    heartbeat: Callable[[], None] = lambda: None,
+) -> np.ndarray:
     """The last feature map averaged over positions, on all cores.
 
     Args:
         network: with batches of `CHUNK`.
         pictures: uint8, shape (images, size, size).
+        heartbeat: called after each batch.
 
     Returns: float32, shape (images, channels).
     """
@@ -177,8 +183,11 @@ def features_of(network: InterpreterPool, pictures: MappedPictures | np.ndarray)
     def features(rows: np.ndarray) -> np.ndarray:
         return network.run(pictures[rows])["feature_map"].mean(axis=(1, 2))
 
-    parts = made_ahead(features, split_into(np.arange(len(pictures)), CHUNK))
-    return np.concatenate(list(parts))
+    parts = []
+    for part in made_ahead(features, split_into(np.arange(len(pictures)), CHUNK)):
+        parts.append(part)
+        heartbeat()
+    return np.concatenate(parts)
 
 
 def fit_gate(

@@ -97,6 +97,7 @@ def test_its_bundle(training: Training) -> None:
     assert card.data["synthetic"] is True and card.data["name"] == "films"
     assert sum(sum(labels.values()) for labels in card.data["counts"].values()) == 100
     assert card.epochs == 30 and card.kept_epoch == 30 and card.training_seconds > 0
+    assert run.state.message.endswith(f" epochs and {card.training_seconds:.0f} s")
     assert card.training_command == "python -m pneumo train --data DIR --recipe recipe.json"
     assert card.validation_seen == 0  # the shipped model has learned from other films
 

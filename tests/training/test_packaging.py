@@ -15,7 +15,7 @@ from pneumo.inference.predictor import Predictor
 from pneumo.radiograph import Radiograph
 from pneumo.settings import Settings
 from pneumo.training import classifier as classifiers
-from pneumo.training import packaging
+from pneumo.training import packaging, scope
 from pneumo.training.classifier import Classifier
 from pneumo.training.packaging import _training_command
 from pneumo.training.pipeline import Pictures, read_pictures
@@ -101,6 +101,7 @@ def write(
         "kept_epoch": 7,
         "seconds": 12.5,
         "settings": settings,
+        "announce": lambda step, number: None,
         **changes,
     }
     packaging.write_bundle(run, classifier, validation, validation, **values)  # type: ignore[arg-type]
@@ -157,6 +158,21 @@ def test_a_bundle_of_three_classes(
     page = (run.bundle / "README.md").read_text()
     assert "NORMAL or PNEUMONIA, bacterial or viral." in page
     assert "| films | validation | 0.600 | 0.500 | 1.000 | 0.500 |" in page
+
+
+def test_every_step_is_announced(
+    run: Run,
+    classifier: Classifier,
+    validation: Pictures,
+    installation: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scope, "CHUNK", 2)
+    monkeypatch.setattr(packaging, "CHUNK", 2)
+    announced: list[tuple[str, int]] = []
+    write(run, classifier, validation, installation, announce=lambda *it: announced.append(it))
+    assert [*dict.fromkeys(number for _, number in announced)] == [*range(1, packaging.STEPS + 1)]
+    assert announced.count(("describing training films", 3)) == 4  # five films, two at a time
 
 
 def test_its_model_answers_as_the_network_does(
