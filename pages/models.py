@@ -45,7 +45,8 @@ def read_models(folders: dict[str, Path]) -> dict[str, Bundle]:
 
 
 def pick_model(models: dict[str, Bundle]) -> Bundle:
-    """The table of all models. Returns the one that the address or the user picks."""
+    """The table of all models. Returns the one that the address or the user picks, or the one that
+    was shown before."""
     rows = []
     for name, model in models.items():
         made, measured = model.card, model.card.measurement("validation")
@@ -67,13 +68,13 @@ def pick_model(models: dict[str, Bundle]) -> Bundle:
 
     def pick() -> None:
         rows = st.session_state["models"]["selection"]["rows"]
-        st.session_state["picked-model"] = names[rows[0]] if rows else names[0]
+        st.query_params["model"] = names[rows[0]] if rows else names[0]
 
     # By name: rows move when a training ends or a run is deleted.
-    is_drawn = "models" in st.session_state
-    asked = st.session_state.get("picked-model") if is_drawn else st.query_params.get("model")
-    picked = asked if asked in names else names[0]
+    wanted = (st.query_params.get("model"), st.session_state.get("picked-model"), *names)
+    picked = next(name for name in wanted if name in names)
     st.session_state["picked-model"] = picked
+    is_drawn = "models" in st.session_state
     row = names.index(picked)
     if is_drawn and st.session_state["models"]["selection"]["rows"] != [row]:
         st.session_state["models"] = {"selection": {"rows": [row], "columns": [], "cells": []}}
@@ -113,7 +114,7 @@ def show_measured(model: Bundle) -> None:
         }
         for entry in model.card.measurements
     ]
-    st.markdown("**Measured so far**")
+    st.markdown("**On its card**")
     if model.card.caveat:
         st.warning(escape(model.card.caveat), icon=":material/school:")
     st.dataframe(
@@ -122,6 +123,7 @@ def show_measured(model: Bundle) -> None:
         key="measured",
         column_config=dict.fromkeys((*FIGURES, "Brier", "ECE"), THREE_DECIMALS),
     )
+    st.caption("What you measure is shown below and leaves the card as it is.")
 
 
 def show_operating_points(points: dict[str, OperatingPoint]) -> None:
@@ -168,6 +170,7 @@ def measure(model: Bundle) -> None:
             required=True,
             format_func=SPLITS.__getitem__,
             key="split",
+            persist_state="session",
             help="Validation: a share of the patients of train. A training on this data set has "
             "not learned from them.",
         )

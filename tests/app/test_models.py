@@ -1,6 +1,7 @@
 """The states of the Models page."""
 
 import dataclasses
+import json
 import shutil
 import threading
 import time
@@ -192,6 +193,25 @@ def test_a_model_stays_chosen_when_a_newer_one_takes_its_row(
     shutil.rmtree(installation.runs / older)
     page.run()
     assert page.session_state["models"]["selection"]["rows"] == [0], "it is gone"
+
+
+def test_the_picked_model_is_in_the_address_and_stays_after_a_look_elsewhere(
+    open_page: OpenPage, training: Training, installation: Settings
+) -> None:
+    name = "20260101-000000-mine"
+    shutil.copytree(training.run.bundle, installation.runs / name / "bundle")
+    page = open_page("models")
+    assert not page.query_params, "nobody has picked one"
+    states = page._tree.get_widget_states()
+    picked = json.dumps({"selection": {"rows": [1], "columns": [], "cells": []}})
+    states.widgets.add(id=page.dataframe(key="models").proto.id, string_value=picked)
+    page._run(states)
+    assert not page.exception
+    assert page.query_params["model"] == name
+    del page.session_state["models"]  # as the way to another page and back does
+    page.query_params.clear()
+    page.run()
+    assert page.session_state["models"]["selection"]["rows"] == [1]
 
 
 def test_a_damaged_model_is_named_and_the_others_stay(
