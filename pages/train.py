@@ -127,19 +127,20 @@ def pick_run(known: dict[str, Run], statuses: dict[str, Status]) -> Run:
 
 
 def pick_overlaid(known: dict[str, Run], run: Run) -> list[Run]:
-    """Earlier runs whose curves are laid over those of this one."""
+    """Other runs whose curves are laid over those of this one."""
+    others = [name for name in known if name != run.name]
     remembered = st.session_state.get("overlaid", [])
-    st.session_state["overlaid"] = [name for name in remembered if name in known]
+    st.session_state["overlaid"] = [name for name in remembered if name in others]
     names = st.multiselect(
         "Overlay",
-        list(known),
+        others,
         key="overlaid",
         max_selections=MOST_OVERLAID,
         placeholder="Overlay other runs",
         label_visibility="collapsed",
         width=360,
     )
-    return [known[name] for name in names if name != run.name]
+    return [known[name] for name in names]
 
 
 def offer_shipped_weights(run: Run, dataset: Dataset) -> None:

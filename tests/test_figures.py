@@ -155,7 +155,7 @@ def test_other_runs_are_laid_over_a_learning_curve() -> None:
     )
     earlier = traces(figure)["earlier"]
     assert list(earlier.y) == [0.4, 0.3]
-    assert earlier.opacity < 1
+    assert earlier.opacity is None and earlier.showlegend is False
     assert figure.layout.xaxis.range[1] > 2
     assert not traces(figure)["Best epoch, None"].showlegend
 
@@ -164,7 +164,7 @@ def test_other_runs_are_laid_over_a_learning_curve() -> None:
 @pytest.mark.parametrize("colour", [colour for colour, _ in figures.OVERLAID])
 def test_overlaid_curves_stand_out_and_differ_in_dash(colour: str, theme: str) -> None:
     assert contrast(colour, THEME[theme]["backgroundColor"]) >= 3
-    assert len({dash for _, dash in figures.OVERLAID}) == len(figures.OVERLAID)
+    assert len({dashes for _, dashes in figures.OVERLAID}) == len(figures.OVERLAID)
 
 
 def steps_of(losses: np.ndarray, *, steps_an_epoch: int) -> dict[str, np.ndarray]:

@@ -1,5 +1,7 @@
 """A training as it is this second."""
 
+import html
+import itertools
 import time
 
 import numpy as np
@@ -244,6 +246,8 @@ def _curves(
             alt=f"{title} by step",
         )
 
+    if overlaid:
+        st.html(_legend([other.name for other in overlaid]))
     left, right = st.columns(2, gap="medium")
     with left:
         by_epoch("auc", legend=True)
@@ -259,6 +263,27 @@ def _curves(
     ):
         with column:
             by_epoch(metric)
+
+
+def _legend(names: list[str]) -> str:
+    """Which overlaid line is which run's, once for all charts, in HTML."""
+    entries = []
+    for name, (colour, dashes) in zip(names, figures.OVERLAID, strict=False):
+        ends = list(itertools.accumulate(dashes, initial=0))
+        stripes = ", ".join(
+            f"{colour if place % 2 == 0 else 'transparent'} {begin}px {end}px"
+            for place, (begin, end) in enumerate(itertools.pairwise(ends))
+        )
+        entries.append(
+            '<span style="display: inline-flex; align-items: center; gap: 0.5rem">'
+            '<span style="width: 40px; height: 2px; '
+            f'background: repeating-linear-gradient(90deg, {stripes})"></span>'
+            f"{html.escape(name)}</span>"
+        )
+    return (
+        '<div style="display: flex; flex-wrap: wrap; gap: 0 1.5rem; font-size: 0.875rem">'
+        f"<span>Validation of</span>{''.join(entries)}</div>"
+    )
 
 
 def _left_out(run: Run) -> None:

@@ -9,13 +9,14 @@ import plotly.graph_objects as go
 
 from pneumo.figures.appearance import NEUTRAL, NORMAL, TRAIN, VALIDATION, look
 
-# Of other runs that are laid over a run; each also has a dash of its own.
 OVERLAID = (
-    ("#B565C9", "dash"),
-    ("#B8860B", "dashdot"),
-    ("#D0527C", "longdash"),
-    ("#6F7BD9", "dot"),
+    ("#B565C9", (8, 4)),
+    ("#B8860B", (8, 3, 2, 3)),
+    ("#D0527C", (16, 4)),
+    ("#6F7BD9", (2, 3)),
 )
+"""Of other runs that are laid over a run: a colour each, and its dashes and gaps in pixels."""
+
 POINTS = 500
 """Of a curve on its way to the browser, at most: as many as it has pixels to draw them with."""
 
@@ -38,15 +39,16 @@ def learning_curve(
         title: above the curves.
         last_epoch: where the horizontal axis ends, so that the curves grow into their frame.
         best_epoch: is marked on the validation curve.
-        overlaid: rows of other runs by name, whose validation curves are drawn faintly.
-        legend: says which line is which; without it, hovering does.
+        overlaid: rows of other runs by name, whose validation curves are drawn in the looks of
+            `OVERLAID`; they are in no legend, which would take the room of the curves.
+        legend: says which other line is which; without it, hovering does.
     """
     lines = []
-    for (name, rows), (colour, dash) in zip((overlaid or {}).items(), OVERLAID, strict=False):
-        look_of_line = {"color": colour, "width": 1.5, "dash": dash}
+    for (name, rows), (colour, dashes) in zip((overlaid or {}).items(), OVERLAID, strict=False):
+        dash = ",".join(f"{pixels}px" for pixels in dashes)
+        look_of_line = {"color": colour, "width": 2, "dash": dash}
         points = _means(_column(rows, "epoch"), _column(rows, f"validation_{metric}"))
-        line = _line(points, name, look_of_line)
-        lines.append(line | {"opacity": 0.75, "legendrank": 2000})
+        lines.append(_line(points, name, look_of_line) | {"showlegend": False})
     best = [row for row in epochs if row["epoch"] == best_epoch]
     lines.append(
         {

@@ -14,6 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import frame, train_compare, train_estimate, train_watch
+from pneumo import figures
 from pneumo.background import ProcessIdentity
 from pneumo.datasets import sources
 from pneumo.datasets.sources import Source
@@ -626,10 +627,14 @@ def test_a_run_that_started_meanwhile_cannot_be_moved(
 
 def test_other_runs_are_laid_over(open_page: OpenPage, make_run: MakeRun) -> None:
     earlier = make_run(status="finished", epochs=6)
-    make_run(status="finished", epochs=4)
+    shown = make_run(status="finished", epochs=4)
     page = open_page("train")
+    assert page.multiselect(key="overlaid").options == [earlier.name]
     page.multiselect(key="overlaid").set_value([earlier.name]).run()
     assert not page.exception
+    (legend,) = (it.proto.body for it in page.get("html") if "Validation of" in it.proto.body)
+    assert earlier.name in legend and figures.OVERLAID[0][0] in legend
+    assert shown.name not in legend
     charts = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
     named = [{trace.get("name") for trace in chart["data"]} for chart in charts]
     assert earlier.name in named[0] and earlier.name in named[1]
