@@ -105,14 +105,17 @@ def pick_run(known: dict[str, Run], statuses: dict[str, Status]) -> Run:
     """The run that the address or the user names; else the one under way, the one that was shown
     before, or the newest."""
     under_way = [name for name in known if statuses[name] in runs.ACTIVE]
+    # The browser may yet name a run by the label that it had before, even one that is deleted.
+    before = st.session_state.get("picked", "").partition(" · ")[0]
+    wanted = [st.query_params.get("run"), *under_way, before, *known]
+    shown = next(name for name in wanted if name in known)
+    st.session_state["picked"] = shown
 
     def remember() -> None:
-        # The browser may yet name a run as it was labelled before, even one that is deleted.
-        if st.session_state["picked"] in known:
-            st.query_params["run"] = st.session_state["picked"]
+        picked = st.session_state["picked"]
+        if picked in known and picked != shown:
+            st.query_params["run"] = picked
 
-    wanted = [st.query_params.get("run"), *under_way, st.session_state.get("picked"), *known]
-    st.session_state["picked"] = next(name for name in wanted if name in known)
     name = st.selectbox(
         "Run",
         list(known),

@@ -553,6 +553,13 @@ def test_a_run_that_ends_stays_in_view(open_page: OpenPage, make_run: MakeRun) -
     runs.write_state(watched.folder, RunState(status="stopped", message="The watched one."))
     page.run()
     assert "The watched one." in words(page)
+    states = page._tree.get_widget_states()
+    (picked,) = (it for it in states.widgets if it.id == page.selectbox(key="picked").id)
+    for label in (f"{watched.name} · running", f"{watched.name} · stopped"):  # late, and in time
+        picked.string_value = label
+        page._run(states)
+        assert "The watched one." in words(page)
+        assert not page.query_params, "nobody has picked it"
 
 
 def test_pictures_left_out_are_listed_with_reasons(open_page: OpenPage, make_run: MakeRun) -> None:
