@@ -1,6 +1,7 @@
 """Every state of the page Browse, driven without a browser."""
 
 import functools
+import gc
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import browse_address, browse_known, browse_model
@@ -71,6 +73,16 @@ def test_a_fresh_start_makes_the_sample_set_and_shows_it(
     assert sample_set.is_complete(sources.sample_root(installation))
     assert metrics(app)["Films"] == "12"
     assert any("not taken of patients" in caption.value for caption in app.caption)
+
+
+def test_garbage_is_not_looked_for_among_what_was_imported(sample: Path) -> None:
+    st.cache_resource.clear()
+    assert gc.get_freeze_count() == 0
+    try:
+        open_browse()
+        assert gc.get_freeze_count() > 100_000
+    finally:
+        gc.unfreeze()
 
 
 def test_headline_figures_and_first_page(sample: Path) -> None:
