@@ -55,8 +55,8 @@ predict = st.Page(
 def spare_collector(modules: int) -> None:
     """Have the garbage collector look no more at what is there.
 
-    After every run, of a fragment too, Streamlit collects garbage among all that was ever imported:
-    a tenth of a second in which nobody else is served. Modules stay: it looks at what came later.
+    After every run, of a fragment too, Streamlit collects garbage among all that was ever imported,
+    and serves nobody meanwhile. Modules stay: it is enough to look at what came later.
 
     Args:
         modules: how many there are; whenever there are more it is done anew.
