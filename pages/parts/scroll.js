@@ -6,6 +6,17 @@ const before = window.pneumoShown ?? {};
 window.pneumoShown = shown;
 window.pneumoPlaces ??= {};
 
+// What is shown now has taken the place of the list, which may be scrolled to its top already: where
+// it stood is what counts when a key or the mouse was pressed last.
+if (window.pneumoPressedAt === undefined) {
+  window.pneumoPressedAt = 0;
+  for (const sign of ["pointerdown", "keydown"]) {
+    addEventListener(sign, () => {
+      window.pneumoPressedAt = document.querySelector('[data-testid="stMain"]').scrollTop;
+    }, { capture: true, passive: true });
+  }
+}
+
 /** Scrolls again and again, until it has `arrived` or somebody else scrolls: pages grow bit by bit. */
 function scrollOn(scroll, seconds, arrived = () => false) {
   const until = performance.now() + 1000 * seconds;
@@ -23,7 +34,7 @@ function scrollOn(scroll, seconds, arrived = () => false) {
 
 const isSameList = !shown.film && !before.film && shown.list === before.list;
 if (shown.film) {
-  if (!before.film) window.pneumoPlaces[before.list] = main.scrollTop;
+  if (!before.film) window.pneumoPlaces[before.list] = window.pneumoPressedAt;
   if (shown.film !== before.film) main.scrollTo(0, 0);
 } else if (before.film && window.pneumoPlaces[shown.list]) {
   const goal = window.pneumoPlaces[shown.list];

@@ -71,6 +71,7 @@ def test_dark_comes_first_whatever_the_system_prefers(page: Page, server: str) -
 def test_a_chosen_theme_holds_on_every_page(page: Page, server: str) -> None:
     page.goto(f"{server}/browse")
     expect_frame(page, "Browse")
+    page.wait_for_function("localStorage.getItem('pneumoTheme')")  # the first visit has settled
     page.get_by_test_id("stMainMenu").click()
     page.get_by_test_id("stMainMenuItem-theme-Light").click()
     expect_frame(page, "Browse", background=LIGHT)
