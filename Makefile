@@ -12,10 +12,11 @@ OPENCV = $(shell sed -n 's/^opencv-python==//p' requirements.txt)
 app: .venv/app
 	$(BIN)/streamlit run streamlit_app.py --server.port $(PORT)
 
-# The browser tests wait more than they compute, and their patience has limits: they run alone.
+# The browser tests wait more than they compute, and their patience has limits: they run alone, and
+# one that fails has a second chance, of which the last line tells. A defect fails twice.
 test: .venv/test
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest --reruns 1 tests/browser
 
 check: .venv/test
 	$(BIN)/ruff check .
