@@ -202,7 +202,7 @@ def begin(
     name: str, model: Bundle, dataset: sources.Dataset, catalog: pd.DataFrame, split: str
 ) -> None:
     """Predict every film of the split, unless somebody does so already."""
-    predictor, limits = load_predictor(model.folder), here.image_limits
+    limits = here.image_limits
 
     def task(progress: work.Report, cancelled: Callable[[], bool]) -> Evaluation:
         def report(done: int, total: int) -> None:
@@ -212,6 +212,7 @@ def begin(
 
         images = rows_of_split(catalog, split, model.card)
         require_unseen(images, dataset.root, model, limits=limits)
+        predictor = load_predictor(model.folder)
         return evaluate(predictor, images, dataset.root, limits=limits, progress=report)
 
     work.begin(name, task)
