@@ -36,12 +36,18 @@ def drop(target: Locator, film: Path) -> None:
     )
 
 
-def test_a_dropped_film_shows_verdict_and_overlay(
-    server: str, page: Page, sample_root: Path
-) -> None:
+def drop_one(page: Page, server: str, sample_root: Path) -> Path:
+    """Open the page and drop a film of pneumonia on it. Returns the film."""
     film = min(sample_root.glob("test/PNEUMONIA/*.jpeg"))
     open_predict(page, server)
     drop(page.get_by_test_id("stFileUploaderDropzone"), film)
+    return film
+
+
+def test_a_dropped_film_shows_verdict_and_overlay(
+    server: str, page: Page, sample_root: Path
+) -> None:
+    film = drop_one(page, server, sample_root)
     verdict = page.locator(".st-key-verdict")
     expect(verdict).to_contain_text("Probability of pneumonia")
     expect(verdict).to_contain_text("Decision support, not a diagnosis")
@@ -66,9 +72,7 @@ def test_an_example_answers_who_has_no_file(server: str, page: Page) -> None:
 def test_a_dropped_film_is_still_there_after_a_look_at_another_page(
     server: str, page: Page, sample_root: Path
 ) -> None:
-    film = min(sample_root.glob("test/PNEUMONIA/*.jpeg"))
-    open_predict(page, server)
-    drop(page.get_by_test_id("stFileUploaderDropzone"), film)
+    film = drop_one(page, server, sample_root)
     verdict = page.locator(".st-key-verdict")
     expect(verdict).to_contain_text("Probability of pneumonia")
     page.get_by_role("link", name="Browse").click()
@@ -84,9 +88,7 @@ def test_a_dropped_film_is_still_there_after_a_look_at_another_page(
 def test_going_back_to_a_film_keeps_how_it_was_read(
     server: str, page: Page, sample_root: Path
 ) -> None:
-    film = min(sample_root.glob("test/PNEUMONIA/*.jpeg"))
-    open_predict(page, server)
-    drop(page.get_by_test_id("stFileUploaderDropzone"), film)
+    film = drop_one(page, server, sample_root)
     verdict = page.locator(".st-key-verdict")
     verdict.get_by_role("radio", name="High sensitivity").click()
     expect(page).to_have_url(f"{server}/predict?operating-point=High+sensitivity")
