@@ -40,7 +40,7 @@ class UnreadableRadiograph(ValueError):
     Attributes:
         rule: which rule the file breaks: "empty", "truncated", "not_an_image", "too_large",
             "too_small", "decompression_bomb", "multi_frame", "no_pixel_data",
-            "unsupported_compression" or "unsupported_pixels"; "unavailable" where it is not there.
+            "unsupported_compression" or "unsupported_pixels".
     """
 
     def __init__(self, rule: str, message: str) -> None:
@@ -49,6 +49,13 @@ class UnreadableRadiograph(ValueError):
 
     def __str__(self) -> str:
         return self.args[1]
+
+
+def why_unreadable(error: UnreadableRadiograph | OSError) -> str:
+    """Why a file cannot be read, without its path: that may name a patient, or tell the label."""
+    if isinstance(error, UnreadableRadiograph):
+        return str(error)
+    return f"The file cannot be opened: {error.strerror}."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages.parts import browse_address as address
 from pages.parts.browse_known import BY_IDENTITY, require_pictures
-from pages.parts.frame import class_badge
+from pages.parts.frame import class_badge, count_of_films
 from pneumo import figures
 from pneumo.datasets import catalog as catalogs
 from pneumo.datasets import facts, gallery
@@ -72,8 +72,10 @@ def show_charts(catalog: pd.DataFrame, films: pd.DataFrame, known: pd.DataFrame)
     seen = films[known.loc[films.index, "brightness"].notna()]
     unseen = len(films) - len(seen)
     if unseen:
-        of = "1 film" if unseen == 1 else f"{unseen:,} films"
-        st.caption(f"The pixels of {of} cannot be decoded: not in the charts of grey levels.")
+        st.caption(
+            f"The pixels of {count_of_films(unseen)} cannot be decoded: not in the charts of grey "
+            "levels."
+        )
     if seen.empty:
         return
     with charts.cell():

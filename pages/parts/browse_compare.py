@@ -9,7 +9,7 @@ from pages.parts import browse_address as address
 from pages.parts.browse_blinding import describe, name_of, shows_label, shows_opinion
 from pages.parts.browse_known import find_films
 from pages.parts.browse_model import predictor_of_address
-from pages.parts.browse_opinion import opinion_of, read_film
+from pages.parts.browse_opinion import LEARNED, opinion_of, read_film
 from pages.parts.frame import class_badge, escape, film_name, headline
 from pages.parts.viewer import ViewedFilm, show_films
 from pneumo import radiograph
@@ -55,11 +55,12 @@ def show_compare(root: Path, catalog: pd.DataFrame) -> None:
                 opinion = opinion_of(predictor, root, film)
                 prediction = opinion.prediction
                 heat_map = prediction.evidence_for(prediction.verdict)
-                learned = "  \nThe model has learned from this very film." * opinion.learned
+                learned = f"  \n{LEARNED}." * opinion.learned
                 verdicts[film["path"]] = headline(prediction) + learned
-        except radiograph.UnreadableRadiograph as unreadable:
+        except (radiograph.UnreadableRadiograph, OSError) as error:
+            reason = escape(radiograph.why_unreadable(error))
             st.warning(
-                f"{escape(name_of(film))} cannot be shown. {escape(str(unreadable))}",
+                f"{escape(name_of(film))} cannot be shown. {reason}",
                 icon=":material/broken_image:",
             )
             continue

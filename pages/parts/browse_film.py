@@ -60,10 +60,9 @@ def show_film(
                 if predictor is not None:
                     opinion = opinion_of(predictor, root, film)
                     show_opinion(opinion, predictor, film)
-    except radiograph.UnreadableRadiograph as unreadable:
-        view.warning(
-            f"This film cannot be shown. {escape(str(unreadable))}", icon=":material/broken_image:"
-        )
+    except (radiograph.UnreadableRadiograph, OSError) as error:
+        reason = escape(radiograph.why_unreadable(error))
+        view.warning(f"This film cannot be shown. {reason}", icon=":material/broken_image:")
         return
     with lesion:
         mask = _lesion(root, film) if shows_label(film) else None

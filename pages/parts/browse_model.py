@@ -10,7 +10,7 @@ from pages.parts import browse_address as address
 from pages.parts import work
 from pages.parts.browse_blinding import shows_label, shows_opinion
 from pages.parts.browse_known import BY_IDENTITY
-from pages.parts.frame import escape
+from pages.parts.frame import count_of_films, escape
 from pages.parts.models import load_predictor, read_bundle
 from pneumo import settings
 from pneumo.datasets import facts
@@ -40,8 +40,7 @@ def opinions_of_model(catalog: pd.DataFrame, root: Path) -> Opinions | None:
         if known is None or unread:
             text = f"Ask the model about all {len(catalog):,} films"
             if unread:
-                films = "1 film" if unread == 1 else f"{unread:,} films"
-                text = f"Ask again about {films} that could not be read"
+                text = f"Ask again about {count_of_films(unread)} that could not be read"
             st.button(
                 text,
                 icon=":material/radiology:",

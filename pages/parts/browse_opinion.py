@@ -11,7 +11,9 @@ from pages.parts.frame import escape, headline
 from pneumo import radiograph, settings
 from pneumo.inference.cases import are_same, fingerprints
 from pneumo.inference.predictor import Prediction, Predictor, percent, two_decimals
-from pneumo.radiograph import Radiograph, UnreadableRadiograph
+from pneumo.radiograph import Radiograph
+
+LEARNED = "The model has learned from this very film"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ def read_film(root: Path, film: pd.Series) -> Radiograph:
     """A film as people look at it, kept while it may be looked at again.
 
     Raises:
-        UnreadableRadiograph: it cannot be shown.
+        UnreadableRadiograph, OSError: it cannot be shown.
     """
     return _read_film(root / film["path"], film["digest"])
 
@@ -42,7 +44,7 @@ def opinion_of(predictor: Predictor, root: Path, film: pd.Series) -> Opinion:
     """What a model says of a film; computed once.
 
     Raises:
-        UnreadableRadiograph: it cannot be read, or no longer.
+        UnreadableRadiograph, OSError: it cannot be read, or no longer.
     """
     return _opinion_of(root / film["path"], film["digest"], predictor.bundle.digest, predictor)
 
@@ -57,7 +59,7 @@ def show_opinion(opinion: Opinion, predictor: Predictor, film: pd.Series) -> Non
         doubts.append("The model disagrees with the label.")
     if opinion.learned:
         odd = " and finds it odd all the same" if prediction.scope else ""
-        doubts.append(f"The model has learned from this very film{odd}.")
+        doubts.append(f"{LEARNED}{odd}.")
     for doubt in doubts:
         st.markdown(f":material/report: {doubt}")
     st.caption(
@@ -67,25 +69,15 @@ def show_opinion(opinion: Opinion, predictor: Predictor, film: pd.Series) -> Non
     )
 
 
-def _decode(path: Path, *, model_size: int | None = None) -> Radiograph:
-    try:
-        return radiograph.read_file(
-            path, limits=settings.load().image_limits, model_size=model_size
-        )
-    except OSError as error:  # its own words name the folder, and that the label
-        problem = f"The file cannot be opened: {error.strerror}."
-        raise UnreadableRadiograph("unavailable", problem) from error
-
-
 @st.cache_resource(show_spinner=False, max_entries=12)
 def _read_film(path: Path, digest: str) -> Radiograph:
-    return _decode(path)
+    return radiograph.read_file(path, limits=settings.load().image_limits)
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
 def _opinion_of(path: Path, digest: str, model_digest: str, _predictor: Predictor) -> Opinion:
     size = _predictor.bundle.card.image_size
-    seen = _decode(path, model_size=size)
+    seen = radiograph.read_file(path, limits=settings.load().image_limits, model_size=size)
     picture = radiograph.to_model_input(seen, size=size)
     cases = _predictor.cases
     same = cases is not None and are_same(cases.fingerprints, fingerprints([picture])[0]).any()

@@ -33,6 +33,11 @@ def film_name(path: str) -> str:
     return re.sub(r"([_-])", "\\1\u200b", escape(PurePosixPath(path).stem))
 
 
+def count_of_films(count: int) -> str:
+    """So many films, in words."""
+    return "1 film" if count == 1 else f"{count:,} films"
+
+
 def class_name(label: str) -> str:
     """A class as people write it: "NORMAL" becomes "Normal"."""
     return label.capitalize()

@@ -447,9 +447,7 @@ def _content(path: Path) -> _Content:
         height, width = radiograph.measure(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-    except radiograph.UnreadableRadiograph as damaged:
-        return _Content(problem=str(damaged))
-    except OSError as error:
-        problem = f"The file cannot be opened: {error.strerror}."
-        return _Content(problem=problem, stays=False)
+    except (radiograph.UnreadableRadiograph, OSError) as error:
+        is_damaged = isinstance(error, radiograph.UnreadableRadiograph)
+        return _Content(problem=radiograph.why_unreadable(error), stays=is_damaged)
     return _Content(height, width, digest.hexdigest())

@@ -121,10 +121,8 @@ def thumbnails(
     def make(path: str, digest: str) -> Thumbnail:
         try:
             return Thumbnail(jpeg=_thumbnail(root / path, digest, width, height, limits))
-        except radiograph.UnreadableRadiograph as unreadable:
-            return Thumbnail(problem=str(unreadable))
-        except OSError as error:
-            return Thumbnail(problem=f"The file cannot be opened: {error.strerror}.")
+        except (radiograph.UnreadableRadiograph, OSError) as error:
+            return Thumbnail(problem=radiograph.why_unreadable(error))
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(make, films["path"], films["digest"]))
